@@ -1,0 +1,36 @@
+//! Who someone is, as far as a provider has proved it.
+
+mod claims;
+mod email;
+mod provider;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    claims::Claims,
+    email::{Email, EmailError},
+    provider::{
+        Answer, AuthorizationRequest, IdentityProvider, Pending, ProviderError, ProviderFuture,
+        ProviderState,
+    },
+};
+
+/// A person at a provider. Two identities are the same person when `issuer` and `subject` are equal, and never because
+/// of an e-mail address (OpenID Connect Core §5.7).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The name that the operator gave the provider.
+    pub provider: String,
+    /// The provider's issuer identifier.
+    pub issuer: String,
+    /// The `sub` claim: unique within the issuer, compared byte for byte, at most 255 ASCII characters.
+    pub subject: String,
+    /// Present only when the provider says that it is verified.
+    pub email: Option<Email>,
+    /// What to call the person on a page.
+    pub name: Option<String>,
+    /// The `groups` claim; empty when there is none or when it has a shape that is not understood.
+    pub groups: Vec<String>,
+    /// Every other claim, flattened.
+    pub claims: Claims,
+}

@@ -1,0 +1,90 @@
+//! Whoever can prove who someone is.
+
+use std::{future::Future, pin::Pin};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::Identity;
+use crate::clock::Timestamp;
+
+/// What a provider's methods answer with, later.
+pub type ProviderFuture<'a, T> =
+    Pin<Box<dyn Future<Output = Result<T, ProviderError>> + Send + 'a>>;
+
+/// Proves who a person is, by sending the browser there and back.
+pub trait IdentityProvider: Send + Sync {
+    /// The name that the operator gave it.
+    fn name(&self) -> &str;
+
+    /// Prepares one attempt: where to send the browser, and what must be remembered to believe the answer.
+    fn begin(&self, now: Timestamp) -> ProviderFuture<'_, AuthorizationRequest>;
+
+    /// Believes the answer, or does not. Everything that `pending` binds has been checked when this returns.
+    fn finish<'a>(
+        &'a self,
+        answer: &'a Answer,
+        pending: &'a Pending,
+        now: Timestamp,
+    ) -> ProviderFuture<'a, Identity>;
+
+    /// Whether it answered lately.
+    fn state(&self) -> ProviderState;
+}
+
+/// The first leg of a login.
+#[derive(Debug)]
+pub struct AuthorizationRequest {
+    /// The provider's authorization endpoint with its query.
+    pub url: url::Url,
+    /// Stays with this browser, sealed.
+    pub pending: Pending,
+}
+
+/// The secrets of one attempt. Whoever holds them may finish it, once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Returned by the provider in the clear; binds the answer to this attempt.
+    pub state: String,
+    /// Returned inside the ID token.
+    pub nonce: String,
+    /// The PKCE verifier (RFC 7636 §4.1).
+    pub verifier: String,
+}
+
+/// What the browser brought back from the provider (RFC 6749 §4.1.2, RFC 9207).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The authorization code.
+    pub code: Option<String>,
+    /// The issuer that says it answered.
+    pub issuer: Option<String>,
+    /// The provider's error code, instead of a code.
+    pub error: Option<String>,
+}
+
+/// Whether a provider can be used just now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProviderState {
+    /// Its metadata is known.
+    Ready,
+    /// Nothing is known of it yet, or no longer.
+    Unreachable,
+}
+
+/// Why nobody was proved. The text is for the log; a page says less.
+#[derive(Debug, Error)]
+pub enum ProviderError {
+    /// The person or the provider said no.
+    #[error("the provider refused: {0}")]
+    Refused(String),
+    /// The provider could not be asked.
+    #[error("the provider cannot be reached: {0}")]
+    Unreachable(String),
+    /// The provider does not accept us as its client: a fault of the configuration, no one's session.
+    #[error("the provider does not accept this client: {0}")]
+    Misconfigured(String),
+    /// The provider answered, and its answer is not to be believed.
+    #[error("the provider's answer was not accepted: {0}")]
+    Rejected(String),
+}

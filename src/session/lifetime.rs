@@ -1,0 +1,23 @@
+//! When a session ends by itself.
+
+use std::time::Duration;
+
+/// How sessions are kept, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionSettings {
+    /// Where.
+    pub store: StoreKind,
+    /// Ends when nothing was asked for this long.
+    pub idle: Duration,
+    /// Ends this long after the login, whatever happens.
+    pub absolute: Duration,
+}
+
+/// Where sessions are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// On disk in the data folder; survives restarts.
+    Embedded,
+    /// In memory; gone with the process.
+    Memory,
+}
