@@ -1,19 +1,56 @@
 //! Keys and ciphers; the only holder of raw keys.
+//!
+//! # Why
+//! Everything that leaves this process and comes back (a cookie, a stored record, a handoff) is sealed under a key of
+//! its own purpose, with purpose, version and audience as associated data. What was made for one use opens for no
+//! other, so that no token can be presented at another place.
 
+mod hpke;
+mod keyring;
+mod random;
+mod seal;
 mod secret;
+mod sign;
 
-use std::path::PathBuf;
+use thiserror::Error;
 
-pub use self::secret::Secret;
+pub use self::{
+    hpke::{HandoffKey, PublicKey, SealedQuery},
+    keyring::{KeySettings, Keyring},
+    random::{random_bytes, random_text},
+    seal::{MacKey, Purpose, Sealer, digest},
+    secret::Secret,
+    sign::SigningKeys,
+};
 
-/// Where the keys come from.
-#[derive(Debug)]
-pub struct KeySettings {
-    /// 32 bytes from which every symmetric key and the handoff key are derived. Absent: made once and kept in `data_dir`.
-    pub shared_secret: Option<Secret>,
-    /// PEM text of P-256 private keys (SEC1 or PKCS#8), the first signs, all are published. Absent: made once and kept
-    /// in `data_dir`.
-    pub signing_keys: Option<Secret>,
-    /// The folder for keys that were made here, mode 0600.
-    pub data_dir: PathBuf,
+/// What went wrong with a key or a cipher.
+#[derive(Debug, Error)]
+pub enum CryptoError {
+    /// Sealed under another key, for another purpose or audience, or altered.
+    #[error("cannot be opened")]
+    Open,
+    /// The cipher refused to work; nothing was sealed.
+    #[error("cannot be sealed")]
+    Seal,
+    /// Not 32 bytes.
+    #[error("the shared secret is not 32 bytes in base64")]
+    SharedSecret,
+    /// No usable P-256 key in the PEM text.
+    #[error("the signing key is not a P-256 private key in PEM (SEC1 or PKCS#8): {0}")]
+    SigningKey(String),
+    /// A key file could not be read, made or kept.
+    #[error("cannot keep the key file {path}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A key file that others can read.
+    #[error("the key file {0} can be read by others: chmod 600")]
+    Exposed(String),
+    /// The assertion could not be signed.
+    #[error("cannot sign")]
+    Sign(#[source] jsonwebtoken::errors::Error),
 }

@@ -1,0 +1,232 @@
+//! Sealing for one purpose and one audience.
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    digest as sha, hmac,
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
+use super::{CryptoError, random_bytes};
+
+/// What a sealed value is for. Each has a key of its own, and its word is associated data besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The session cookie's value.
+    Handle,
+    /// The login cookie on the authenticate host.
+    Login,
+    /// The nonce cookie of a handoff on an application host.
+    Handoff,
+    /// A session in a store.
+    Record,
+}
+
+impl Purpose {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Handle => "handle",
+            Self::Login => "login",
+            Self::Handoff => "handoff",
+            Self::Record => "record",
+        }
+    }
+}
+
+/// The first byte of everything sealed, so that a later format is told apart and not misread.
+const VERSION: u8 = 1;
+const TAG: usize = 16;
+/// Bytes that sealing adds: version, nonce, tag.
+const OVERHEAD: usize = 1 + NONCE_LEN + TAG;
+
+/// Seals and opens values of one purpose (AES-256-GCM, random nonce).
+#[derive(Debug)]
+pub struct Sealer {
+    key: LessSafeKey,
+    purpose: Purpose,
+}
+
+impl Sealer {
+    pub(super) fn new(key: &[u8; 32], purpose: Purpose) -> Result<Self, CryptoError> {
+        let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| CryptoError::Seal)?;
+        Ok(Self {
+            key: LessSafeKey::new(key),
+            purpose,
+        })
+    }
+
+    /// Seals `plain` for `audience` (a host name, a record's key): it opens for no other.
+    pub fn seal(&self, audience: &str, plain: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        let nonce = random_bytes::<NONCE_LEN>()?;
+        let mut sealed = Vec::with_capacity(plain.len() + OVERHEAD);
+        sealed.push(VERSION);
+        sealed.extend_from_slice(&nonce);
+        let mut body = plain.to_vec();
+        self.key
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                self.aad(audience),
+                &mut body,
+            )
+            .map_err(|_| CryptoError::Seal)?;
+        sealed.append(&mut body);
+        Ok(sealed)
+    }
+
+    /// Opens what was sealed for `audience`.
+    pub fn open(&self, audience: &str, sealed: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        let (&version, rest) = sealed.split_first().ok_or(CryptoError::Open)?;
+        let (nonce, body) = rest
+            .split_first_chunk::<NONCE_LEN>()
+            .ok_or(CryptoError::Open)?;
+        if version != VERSION {
+            return Err(CryptoError::Open);
+        }
+        let mut body = body.to_vec();
+        let plain = self
+            .key
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                self.aad(audience),
+                &mut body,
+            )
+            .map_err(|_| CryptoError::Open)?
+            .len();
+        body.truncate(plain);
+        Ok(body)
+    }
+
+    /// As [`Self::seal`], in base64url for a cookie or a query.
+    pub fn seal_text(&self, audience: &str, plain: &[u8]) -> Result<String, CryptoError> {
+        Ok(BASE64_URL_SAFE_NO_PAD.encode(self.seal(audience, plain)?))
+    }
+
+    /// As [`Self::open`], from base64url without padding.
+    pub fn open_text(&self, audience: &str, sealed: &str) -> Result<Vec<u8>, CryptoError> {
+        self.open(
+            audience,
+            &BASE64_URL_SAFE_NO_PAD
+                .decode(sealed)
+                .map_err(|_| CryptoError::Open)?,
+        )
+    }
+
+    /// Version and purpose have a known length in front of the audience, so that no boundary can slide.
+    fn aad(&self, audience: &str) -> Aad<Vec<u8>> {
+        let purpose = self.purpose.as_str();
+        let mut aad = Vec::with_capacity(2 + purpose.len() + audience.len());
+        aad.push(VERSION);
+        aad.push(u8::try_from(purpose.len()).unwrap_or(u8::MAX));
+        aad.extend_from_slice(purpose.as_bytes());
+        aad.extend_from_slice(audience.as_bytes());
+        Aad::from(aad)
+    }
+}
+
+/// Makes and checks short proofs (HMAC-SHA-256).
+#[derive(Debug)]
+pub struct MacKey(hmac::Key);
+
+impl MacKey {
+    pub(super) fn new(key: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    /// The proof of `parts`, each framed by its length, in base64url.
+    pub fn prove(&self, parts: &[&[u8]]) -> String {
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        BASE64_URL_SAFE_NO_PAD.encode(context.sign())
+    }
+
+    /// Whether `proof` is the proof of `parts`, in constant time.
+    pub fn is_proof(&self, parts: &[&[u8]], proof: &str) -> bool {
+        use subtle::ConstantTimeEq;
+        self.prove(parts).as_bytes().ct_eq(proof.as_bytes()).into()
+    }
+}
+
+/// SHA-256.
+pub fn digest(bytes: &[u8]) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(sha::digest(&sha::SHA256, bytes).as_ref());
+    digest
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sealer(purpose: Purpose) -> Sealer {
+        Sealer::new(&[7; 32], purpose).unwrap()
+    }
+
+    #[test]
+    fn what_is_sealed_opens_for_its_purpose_and_audience_alone() {
+        let sealed = sealer(Purpose::Handle)
+            .seal("app.example.com", b"id")
+            .unwrap();
+
+        assert_eq!(
+            sealer(Purpose::Handle)
+                .open("app.example.com", &sealed)
+                .unwrap(),
+            b"id"
+        );
+        assert!(
+            sealer(Purpose::Handle)
+                .open("other.example.com", &sealed)
+                .is_err()
+        );
+        assert!(
+            sealer(Purpose::Login)
+                .open("app.example.com", &sealed)
+                .is_err()
+        );
+        assert!(
+            Sealer::new(&[8; 32], Purpose::Handle)
+                .unwrap()
+                .open("app.example.com", &sealed)
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn the_same_value_is_never_sealed_alike() {
+        let sealer = sealer(Purpose::Handle);
+
+        assert_ne!(
+            sealer.seal("a", b"id").unwrap(),
+            sealer.seal("a", b"id").unwrap()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn one_flipped_bit_or_a_lost_byte_and_nothing_opens(plain: Vec<u8>, bit in 0usize..4_096, cut in 0usize..64) {
+            let sealer = sealer(Purpose::Record);
+            let sealed = sealer.seal("key", &plain).unwrap();
+
+            let mut flipped = sealed.clone();
+            let at = bit % (sealed.len() * 8);
+            flipped[at / 8] ^= 1 << (at % 8);
+
+            prop_assert!(sealer.open("key", &flipped).is_err());
+            prop_assert!(sealer.open("key", &sealed[..sealed.len().saturating_sub(1 + cut)]).is_err());
+        }
+
+        #[test]
+        fn a_proof_holds_for_its_own_parts(a: Vec<u8>, b: Vec<u8>, c: Vec<u8>, d: Vec<u8>) {
+            let key = MacKey::new(&[1; 32]);
+            let proof = key.prove(&[&a, &b]);
+
+            prop_assert!(key.is_proof(&[&a, &b], &proof));
+            prop_assert_eq!(key.is_proof(&[&c, &d], &proof), a == c && b == d);
+            prop_assert!(!key.is_proof(&[&a, &b, b""], &proof));
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The keys that sign assertions, and their public halves.
+
+use std::fmt;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use p256::{
+    SecretKey,
+    elliptic_curve::{Generate, sec1::ToSec1Point},
+    pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding},
+};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{CryptoError, Secret, digest};
+
+/// P-256 keys: the first signs, all are published, so that a rotation can overlap.
+pub struct SigningKeys {
+    header: Header,
+    active: EncodingKey,
+    jwks: String,
+}
+
+impl SigningKeys {
+    /// Reads concatenated PEM blocks, each SEC1 (`EC PRIVATE KEY`) or PKCS#8 (`PRIVATE KEY`).
+    pub fn from_pem(pem: &str) -> Result<Self, CryptoError> {
+        let keys = blocks(pem).map(read_key).collect::<Result<Vec<_>, _>>()?;
+        let first = keys
+            .first()
+            .ok_or_else(|| CryptoError::SigningKey("there is no PEM block".to_owned()))?;
+        let der = first
+            .to_pkcs8_der()
+            .map_err(|error| CryptoError::SigningKey(error.to_string()))?;
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(Jwk::of(first).kid);
+        let jwks: Vec<_> = keys.iter().map(|key| Jwk::of(key).to_json()).collect();
+        Ok(Self {
+            header,
+            active: EncodingKey::from_ec_der(der.as_bytes()),
+            jwks: json!({ "keys": jwks }).to_string(),
+        })
+    }
+
+    /// A new key, as PKCS#8 PEM.
+    pub fn generate() -> Result<Secret, CryptoError> {
+        SecretKey::generate()
+            .to_pkcs8_pem(LineEnding::LF)
+            .map(|pem| Secret::new(pem.as_bytes()))
+            .map_err(|error| CryptoError::SigningKey(error.to_string()))
+    }
+
+    /// Signs claims (RFC 7515 compact form, ES256).
+    pub fn sign(&self, claims: &impl Serialize) -> Result<String, CryptoError> {
+        jsonwebtoken::encode(&self.header, claims, &self.active).map_err(CryptoError::Sign)
+    }
+
+    /// The public keys as a JWK Set (RFC 7517 §5).
+    pub fn jwks(&self) -> &str {
+        &self.jwks
+    }
+}
+
+impl fmt::Debug for SigningKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKeys")
+            .field("kid", &self.header.kid)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The public half of a key.
+struct Jwk {
+    kid: String,
+    x: String,
+    y: String,
+}
+
+impl Jwk {
+    fn of(key: &SecretKey) -> Self {
+        let point = key.public_key().to_sec1_point(false);
+        let coordinate = |bytes: Option<&_>| {
+            BASE64_URL_SAFE_NO_PAD.encode(bytes.map_or(&[][..], |bytes: &p256::FieldBytes| bytes))
+        };
+        let (x, y) = (coordinate(point.x()), coordinate(point.y()));
+        // RFC 7638 §3.2: the members in this order, without blanks. Hexadecimal and not base64url: Pomerium's form.
+        let thumbprint =
+            digest(format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#).as_bytes());
+        let kid = thumbprint
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self { kid, x, y }
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        json!({ "use": "sig", "kty": "EC", "kid": self.kid, "crv": "P-256", "alg": "ES256", "x": self.x, "y": self.y })
+    }
+}
+
+fn read_key(block: &str) -> Result<SecretKey, CryptoError> {
+    let refused = |error: &dyn fmt::Display| CryptoError::SigningKey(error.to_string());
+    if block.contains("BEGIN EC PRIVATE KEY") {
+        return SecretKey::from_sec1_pem(block).map_err(|error| refused(&error));
+    }
+    if block.contains("BEGIN PRIVATE KEY") {
+        return SecretKey::from_pkcs8_pem(block).map_err(|error| refused(&error));
+    }
+    Err(refused(
+        &"neither an EC PRIVATE KEY nor a PRIVATE KEY block",
+    ))
+}
+
+/// Private key blocks of a PEM text. openssl writes `EC PARAMETERS` in front of a SEC1 key: they say nothing new.
+fn blocks(pem: &str) -> impl Iterator<Item = &str> {
+    pem.split_inclusive("-----END ")
+        .scan(0, |start, piece| {
+            let from = *start;
+            *start += piece.len();
+            Some((from, *start))
+        })
+        .filter_map(move |(from, to)| {
+            let begin = from + pem.get(from..to)?.find("-----BEGIN ")?;
+            let end = to + pem.get(to..)?.find("-----")? + "-----".len();
+            pem.get(begin..end)
+        })
+        .filter(|block| !block.starts_with("-----BEGIN EC PARAMETERS-----"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn jwks(keys: &SigningKeys) -> Vec<Value> {
+        serde_json::from_str::<Value>(keys.jwks()).unwrap()["keys"]
+            .as_array()
+            .unwrap()
+            .clone()
+    }
+
+    #[test]
+    fn several_keys_are_published_and_the_first_signs() {
+        let first = SigningKeys::generate().unwrap();
+        let second = SigningKeys::generate().unwrap();
+        let both = format!(
+            "{}\n{}",
+            first.expose_text().unwrap(),
+            second.expose_text().unwrap()
+        );
+
+        let keys = SigningKeys::from_pem(&both).unwrap();
+        let token = keys.sign(&json!({ "sub": "u" })).unwrap();
+
+        let published = jwks(&keys);
+        let header = jsonwebtoken::decode_header(&token).unwrap();
+        assert_eq!(published.len(), 2);
+        assert_eq!(header.kid.as_deref(), published[0]["kid"].as_str());
+        assert_eq!(
+            published[1],
+            jwks(&SigningKeys::from_pem(second.expose_text().unwrap()).unwrap())[0]
+        );
+        assert!(published.iter().all(|key| key.get("d").is_none()));
+    }
+
+    #[test]
+    fn sec1_and_pkcs8_are_the_same_key() {
+        let key = SecretKey::generate();
+        let sec1 = key.to_sec1_pem(LineEnding::LF).unwrap();
+        let parameters =
+            "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+
+        let one = SigningKeys::from_pem(&format!("{parameters}{}", *sec1)).unwrap();
+        let other = SigningKeys::from_pem(&key.to_pkcs8_pem(LineEnding::CRLF).unwrap()).unwrap();
+
+        assert_eq!(one.jwks(), other.jwks());
+    }
+
+    #[test]
+    fn another_kind_of_key_is_refused_with_the_reason() {
+        for pem in [
+            "",
+            "hello",
+            "-----BEGIN RSA PRIVATE KEY-----\nAA==\n-----END RSA PRIVATE KEY-----\n",
+        ] {
+            assert!(
+                matches!(SigningKeys::from_pem(pem), Err(CryptoError::SigningKey(_))),
+                "{pem}"
+            );
+        }
+    }
+}
