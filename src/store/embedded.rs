@@ -1,0 +1,269 @@
+//! Records in one file of the data folder.
+//!
+//! Every answered write has been flushed to the disk; a crash at any point leaves the last answered state. The file is
+//! locked, so that two processes never share it. After a failed write the file is closed and opened anew before the
+//! next one, so that a disk that was full works again without a restart.
+
+use std::{
+    fmt::Display,
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use tokio::task::spawn_blocking;
+
+use super::{Key, Renewal, Store, StoreError, StoreFuture};
+use crate::clock::Timestamp;
+
+/// Key to (end, value).
+const RECORDS: TableDefinition<'_, &[u8], (i64, &[u8])> = TableDefinition::new("records");
+/// (end, key): what ends first stands first.
+const ENDS: TableDefinition<'_, (i64, &[u8]), ()> = TableDefinition::new("ends");
+
+/// Pages of the file that are kept in memory, in bytes.
+const CACHE: usize = 8 * 1024 * 1024;
+/// Records that one sweep's transaction removes at most, so that a login never waits for a long one.
+const SWEEP: usize = 1_000;
+
+/// A store in a file.
+#[derive(Debug)]
+pub struct EmbeddedStore {
+    path: PathBuf,
+    /// `None` after a failed write, until the file could be opened again.
+    database: Arc<RwLock<Option<Database>>>,
+}
+
+impl EmbeddedStore {
+    /// Opens the file, or makes it with mode 0600.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let database = open(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            database: Arc::new(RwLock::new(Some(database))),
+        })
+    }
+
+    /// Runs a transaction off the event loop.
+    fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
+    ) -> StoreFuture<'_, T> {
+        let (database, path) = (Arc::clone(&self.database), self.path.clone());
+        Box::pin(async move {
+            spawn_blocking(move || write(&database, &path, change))
+                .await
+                .map_err(failed)?
+        })
+    }
+}
+
+fn failed(cause: impl Display) -> StoreError {
+    StoreError(cause.to_string())
+}
+
+fn open(path: &Path) -> Result<Database, StoreError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| failed(format!("{}: {error}", path.display())))?;
+    let database = Database::builder()
+        .set_cache_size(CACHE)
+        .create_file(file)
+        .map_err(|error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => {
+                failed(format!("{} is in use by another process", path.display()))
+            }
+            error => failed(format!("{}: {error}", path.display())),
+        })?;
+    // Both tables are made here, so that a reader always finds them.
+    let transaction = database.begin_write().map_err(failed)?;
+    transaction.open_table(RECORDS).map_err(failed)?;
+    transaction.open_table(ENDS).map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    Ok(database)
+}
+
+fn write<T>(
+    database: &RwLock<Option<Database>>,
+    path: &Path,
+    change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let written = {
+        let shared = database.read().unwrap_or_else(PoisonError::into_inner);
+        shared.as_ref().map(|database| commit(database, change))
+    };
+    match written {
+        Some(Ok(value)) => Ok(value),
+        // The database stays unusable after an I/O error; whether this write was kept is not known.
+        failure => {
+            let mut exclusive = database.write().unwrap_or_else(PoisonError::into_inner);
+            *exclusive = None;
+            *exclusive = open(path).ok();
+            Err(match failure {
+                Some(Err(error)) => error,
+                _ => failed("the file could not be opened after a failed write"),
+            })
+        }
+    }
+}
+
+fn commit<T>(
+    database: &Database,
+    change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut transaction = database.begin_write().map_err(failed)?;
+    // The next start after a crash then reads what it needs instead of walking through the whole file.
+    transaction.set_quick_repair(true);
+    let value = change(&transaction)?;
+    transaction.commit().map_err(failed)?;
+    Ok(value)
+}
+
+/// Puts one record, and its end into the second table.
+fn insert(
+    transaction: &WriteTransaction,
+    key: Key,
+    value: &[u8],
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    delete(transaction, key)?;
+    let mut records = transaction.open_table(RECORDS).map_err(failed)?;
+    let mut ends = transaction.open_table(ENDS).map_err(failed)?;
+    records
+        .insert(key.as_bytes().as_slice(), (until.seconds(), value))
+        .map_err(failed)?;
+    ends.insert((until.seconds(), key.as_bytes().as_slice()), ())
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// Removes one record from both tables; whether it was there.
+fn delete(transaction: &WriteTransaction, key: Key) -> Result<bool, StoreError> {
+    let mut records = transaction.open_table(RECORDS).map_err(failed)?;
+    let mut ends = transaction.open_table(ENDS).map_err(failed)?;
+    let removed = records.remove(key.as_bytes().as_slice()).map_err(failed)?;
+    let Some(until) = removed.map(|record| record.value().0) else {
+        return Ok(false);
+    };
+    ends.remove((until, key.as_bytes().as_slice()))
+        .map_err(failed)?;
+    Ok(true)
+}
+
+fn end_of(transaction: &WriteTransaction, key: Key) -> Result<Option<Timestamp>, StoreError> {
+    let records = transaction.open_table(RECORDS).map_err(failed)?;
+    let record = records.get(key.as_bytes().as_slice()).map_err(failed)?;
+    Ok(record.map(|record| Timestamp::from_seconds(record.value().0)))
+}
+
+impl Store for EmbeddedStore {
+    fn get(&self, key: Key, now: Timestamp) -> StoreFuture<'_, Option<Vec<u8>>> {
+        // A read touches a few pages that are nearly always in memory: cheaper than another thread.
+        let read = || {
+            let shared = self.database.read().unwrap_or_else(PoisonError::into_inner);
+            let database = shared
+                .as_ref()
+                .ok_or_else(|| failed("the file is not open"))?;
+            let transaction = database.begin_read().map_err(failed)?;
+            let records = transaction.open_table(RECORDS).map_err(failed)?;
+            let record = records.get(key.as_bytes().as_slice()).map_err(failed)?;
+            Ok(record.and_then(|record| {
+                let (until, value) = record.value();
+                (until > now.seconds()).then(|| value.to_vec())
+            }))
+        };
+        let outcome = read();
+        Box::pin(async move { outcome })
+    }
+
+    fn put(&self, key: Key, value: Vec<u8>, until: Timestamp) -> StoreFuture<'_, ()> {
+        self.write(move |transaction| insert(transaction, key, &value, until))
+    }
+
+    fn put_new(
+        &self,
+        key: Key,
+        value: Vec<u8>,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> StoreFuture<'_, bool> {
+        self.write(move |transaction| {
+            let is_new = end_of(transaction, key)?.is_none_or(|end| end <= now);
+            if is_new {
+                insert(transaction, key, &value, until)?;
+            }
+            Ok(is_new)
+        })
+    }
+
+    fn renew(&self, renewals: Vec<Renewal>) -> StoreFuture<'_, ()> {
+        if renewals.is_empty() {
+            return Box::pin(async { Ok(()) });
+        }
+        self.write(move |transaction| {
+            for Renewal { key, value, until } in renewals {
+                if end_of(transaction, key)?.is_some() {
+                    insert(transaction, key, &value, until)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn remove(&self, key: Key) -> StoreFuture<'_, ()> {
+        self.write(move |transaction| delete(transaction, key).map(drop))
+    }
+
+    fn sweep(&self, now: Timestamp) -> StoreFuture<'_, usize> {
+        Box::pin(async move {
+            let mut swept = 0;
+            loop {
+                let some = self
+                    .write(move |transaction| sweep_some(transaction, now))
+                    .await?;
+                swept += some;
+                if some < SWEEP {
+                    return Ok(swept);
+                }
+            }
+        })
+    }
+
+    fn probe(&self) -> StoreFuture<'_, ()> {
+        self.write(|transaction| {
+            let key = Key::new(0, [0; 32]);
+            insert(transaction, key, b"", Timestamp::from_seconds(0))
+        })
+    }
+}
+
+/// Removes up to [`SWEEP`] records that are over.
+fn sweep_some(transaction: &WriteTransaction, now: Timestamp) -> Result<usize, StoreError> {
+    let over = {
+        let ends = transaction.open_table(ENDS).map_err(failed)?;
+        let upto = (now.seconds(), [u8::MAX; Key::LENGTH]);
+        ends.range(..=(upto.0, upto.1.as_slice()))
+            .map_err(failed)?
+            .take(SWEEP)
+            .map(|entry| {
+                let entry = entry.map_err(failed)?;
+                let (end, key) = entry.0.value();
+                Ok((end, key.to_vec()))
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?
+    };
+    let mut ends = transaction.open_table(ENDS).map_err(failed)?;
+    let mut records = transaction.open_table(RECORDS).map_err(failed)?;
+    for (end, key) in &over {
+        ends.remove((*end, key.as_slice())).map_err(failed)?;
+        records.remove(key.as_slice()).map_err(failed)?;
+    }
+    Ok(over.len())
+}

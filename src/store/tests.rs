@@ -1,0 +1,160 @@
+//! What every store promises, checked of each.
+
+use std::{future::Future, sync::Arc};
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_000);
+const LATER: Timestamp = Timestamp::from_seconds(2_000);
+
+fn key(number: u8) -> Key {
+    Key::new(1, [number; 32])
+}
+
+/// Runs `promise` against each adapter.
+async fn of_each<F: Future<Output = ()>>(promise: impl Fn(Arc<dyn Store>) -> F) {
+    let folder = tempfile::tempdir().unwrap();
+    promise(Arc::new(MemoryStore::default())).await;
+    promise(Arc::new(
+        EmbeddedStore::open(&folder.path().join("store")).unwrap(),
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_put_is_there_until_its_time_is_up() {
+    of_each(async |store: Arc<dyn Store>| {
+        store.put(key(1), b"one".to_vec(), LATER).await.unwrap();
+
+        assert_eq!(
+            store.get(key(1), NOW).await.unwrap().as_deref(),
+            Some(&b"one"[..])
+        );
+        assert_eq!(store.get(key(1), LATER).await.unwrap(), None);
+        assert_eq!(store.get(key(2), NOW).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_removed_is_gone_and_is_not_renewed() {
+    of_each(async |store: Arc<dyn Store>| {
+        store.put(key(1), b"one".to_vec(), LATER).await.unwrap();
+        store.remove(key(1)).await.unwrap();
+        store.remove(key(1)).await.unwrap();
+
+        store
+            .renew(vec![Renewal {
+                key: key(1),
+                value: b"back".to_vec(),
+                until: LATER,
+            }])
+            .await
+            .unwrap();
+
+        assert_eq!(store.get(key(1), NOW).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_renewal_replaces_value_and_end() {
+    of_each(async |store: Arc<dyn Store>| {
+        store
+            .put(
+                key(1),
+                b"one".to_vec(),
+                NOW + std::time::Duration::from_secs(1),
+            )
+            .await
+            .unwrap();
+
+        store
+            .renew(vec![Renewal {
+                key: key(1),
+                value: b"two".to_vec(),
+                until: LATER,
+            }])
+            .await
+            .unwrap();
+
+        let almost = LATER - std::time::Duration::from_secs(1);
+        assert_eq!(store.sweep(almost).await.unwrap(), 0);
+        assert_eq!(
+            store.get(key(1), almost).await.unwrap().as_deref(),
+            Some(&b"two"[..])
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_many_who_put_the_same_new_key_one_wins() {
+    of_each(async |store: Arc<dyn Store>| {
+        let tries = (0..32).map(|_| store.put_new(key(9), Vec::new(), LATER, NOW));
+
+        let won = futures_util::future::join_all(tries)
+            .await
+            .into_iter()
+            .filter(|won| *won.as_ref().unwrap())
+            .count();
+
+        assert_eq!(won, 1);
+        assert!(
+            store
+                .put_new(key(9), Vec::new(), LATER, LATER)
+                .await
+                .unwrap(),
+            "its time is over"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sweep_takes_what_is_over_and_nothing_else() {
+    of_each(async |store: Arc<dyn Store>| {
+        for number in 0..10 {
+            let until = if number < 4 { NOW } else { LATER };
+            store.put(key(number), vec![number], until).await.unwrap();
+        }
+
+        assert_eq!(store.sweep(NOW).await.unwrap(), 4);
+        assert_eq!(store.sweep(NOW).await.unwrap(), 0);
+        assert_eq!(store.get(key(4), NOW).await.unwrap(), Some(vec![4]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_probe_leaves_nothing_that_a_sweep_does_not_take() {
+    of_each(async |store: Arc<dyn Store>| {
+        store.probe().await.unwrap();
+        store.probe().await.unwrap();
+
+        assert!(store.sweep(NOW).await.unwrap() <= 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_file_is_there_again_after_a_restart_and_belongs_to_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = EmbeddedStore::open(&path).unwrap();
+    store.put(key(1), b"one".to_vec(), LATER).await.unwrap();
+
+    assert!(
+        EmbeddedStore::open(&path)
+            .unwrap_err()
+            .0
+            .contains("in use by another process")
+    );
+    drop(store);
+
+    let store = EmbeddedStore::open(&path).unwrap();
+    assert_eq!(
+        store.get(key(1), NOW).await.unwrap().as_deref(),
+        Some(&b"one"[..])
+    );
+}
