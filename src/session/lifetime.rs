@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::clock::Timestamp;
+
 /// How sessions are kept, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionSettings {
@@ -20,4 +22,11 @@ pub enum StoreKind {
     Embedded,
     /// In memory; gone with the process.
     Memory,
+}
+
+impl SessionSettings {
+    /// When a session that was last used at `seen` is over, if nobody uses it again.
+    pub(super) fn over_at(&self, seen: Timestamp, ends: Timestamp) -> Timestamp {
+        ends.min(seen + self.idle)
+    }
 }

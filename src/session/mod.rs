@@ -1,5 +1,47 @@
 //! How long we remember someone.
+//!
+//! A session is one login. It lives in a [`crate::store`], sealed; a browser holds a [`handle`](Handles) to it, one for
+//! each host, and each sealed for that host alone. Ending the session ends all of them.
 
+mod handle;
+mod in_store;
 mod lifetime;
+#[cfg(test)]
+mod tests;
 
-pub use self::lifetime::{SessionSettings, StoreKind};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use self::{
+    handle::{Audience, Handles, SessionId},
+    in_store::{LiveSession, SessionStore},
+    lifetime::{SessionSettings, StoreKind},
+};
+use crate::{clock::Timestamp, crypto::CryptoError, identity::Identity, store::StoreError};
+
+/// One login of one person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// What logs, pages and the assertion's `sid` call it; opens nothing.
+    pub label: String,
+    /// Who logged in.
+    pub identity: Identity,
+    /// When.
+    pub signed_in: Timestamp,
+    /// When it ends, whatever happens.
+    pub ends: Timestamp,
+}
+
+/// Why nothing can be said about a session. That there is none is not an error.
+#[derive(Debug, Error)]
+pub enum SessionError {
+    /// The store does not work just now.
+    #[error("cannot reach the session store")]
+    Store(#[from] StoreError),
+    /// The session could not be sealed.
+    #[error("cannot seal the session")]
+    Seal(#[from] CryptoError),
+    /// The session could not be written down.
+    #[error("cannot encode the session")]
+    Encode(#[from] postcard::Error),
+}

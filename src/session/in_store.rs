@@ -1,0 +1,302 @@
+//! Sessions over a byte store, with what was lately used in memory.
+//!
+//! # Why
+//! A decision must not wait for a disk, so the session that a browser uses stays in memory. Ending one marks it there
+//! first and in the store second: whoever was just reading the record finds the mark when it comes to keep what it
+//! read, and nobody is let in after a sign-out has been answered.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use super::{Session, SessionError, SessionId, SessionSettings};
+use crate::{
+    clock::Timestamp,
+    crypto::Keyring,
+    identity::Identity,
+    store::{Key, Renewal, Store},
+};
+
+/// How far the store's knowledge of when a session was last used may lag behind, and how often that is mended.
+const SEEN_LAG: Duration = Duration::from_secs(30);
+/// How long it is remembered that a session was ended: longer than any read of its record takes.
+const ENDED_MEMORY: Duration = Duration::from_secs(600);
+/// Sessions in memory at most, after a sweep. The rest is read again when it is used.
+const CACHE: usize = 100_000;
+/// The first byte of a record. Another version means: log in again.
+const VERSION: u8 = 1;
+/// The longest record that is read, in bytes.
+const MAX_RECORD: usize = 256 * 1024;
+
+/// What the store holds of a session, sealed.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    version: u8,
+    session: Session,
+    seen: Timestamp,
+}
+
+/// A session in use.
+#[derive(Debug)]
+pub struct LiveSession {
+    id: SessionId,
+    session: Session,
+    seen: AtomicI64,
+    stored_seen: AtomicI64,
+}
+
+impl LiveSession {
+    /// The login.
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The id, for further handles.
+    pub const fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// When it was last used.
+    pub fn seen(&self) -> Timestamp {
+        Timestamp::from_seconds(self.seen.load(Ordering::Relaxed))
+    }
+}
+
+#[derive(Clone)]
+enum Entry {
+    Live(Arc<LiveSession>),
+    Ended(Timestamp),
+}
+
+/// Begins, finds and ends sessions.
+pub struct SessionStore {
+    store: Arc<dyn Store>,
+    keyring: Arc<Keyring>,
+    settings: SessionSettings,
+    cache: papaya::HashMap<Key, Entry, foldhash::fast::RandomState>,
+}
+
+impl SessionStore {
+    /// Sessions in `store`, sealed under `keyring`.
+    pub fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>, settings: SessionSettings) -> Self {
+        Self {
+            store,
+            keyring,
+            settings,
+            cache: papaya::HashMap::default(),
+        }
+    }
+
+    /// Begins a session under an id that nobody has seen before. It has been kept when this returns.
+    pub async fn begin(
+        &self,
+        identity: Identity,
+        now: Timestamp,
+    ) -> Result<Arc<LiveSession>, SessionError> {
+        let id = SessionId::new()?;
+        let session = Session {
+            label: uuid::Uuid::new_v4().to_string(),
+            identity,
+            signed_in: now,
+            ends: now + self.settings.absolute,
+        };
+        let live = Arc::new(LiveSession {
+            id,
+            session,
+            seen: AtomicI64::new(now.seconds()),
+            stored_seen: AtomicI64::new(now.seconds()),
+        });
+        let Renewal { key, value, until } = self.record(&live, now)?;
+        self.store.put(key, value, until).await?;
+        Ok(self.keep(key, live).unwrap_or_else(|live| live))
+    }
+
+    /// The session of an id, if it is live at `now`; using it puts its idle limit off.
+    pub async fn find(
+        &self,
+        id: &SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Arc<LiveSession>>, SessionError> {
+        let key = id.key();
+        let live = match self.cache.pin().get(&key) {
+            Some(Entry::Live(live)) => Some(Arc::clone(live)),
+            Some(Entry::Ended(_)) => return Ok(None),
+            None => None,
+        };
+        let live = match live {
+            Some(live) => live,
+            None => match self.read(id, key, now).await? {
+                Some(live) => live,
+                None => return Ok(None),
+            },
+        };
+        if now >= self.settings.over_at(live.seen(), live.session.ends) {
+            return Ok(None);
+        }
+        // A clock that was turned back puts nothing off.
+        live.seen.fetch_max(now.seconds(), Ordering::Relaxed);
+        Ok(Some(live))
+    }
+
+    /// Ends a session on every host. It has been forgotten for good when this returns without an error; with one, it
+    /// is over in this process all the same.
+    pub async fn end(&self, id: &SessionId, now: Timestamp) -> Result<(), SessionError> {
+        let key = id.key();
+        self.cache.pin().insert(key, Entry::Ended(now));
+        Ok(self.store.remove(key).await?)
+    }
+
+    /// Puts off, in the store, the idle limit of what was used; forgets what is over. For a background task.
+    pub async fn sweep(&self, now: Timestamp) -> Result<usize, SessionError> {
+        self.flush(SEEN_LAG).await?;
+        self.forget(now);
+        Ok(self.store.sweep(now).await?)
+    }
+
+    /// Writes down when sessions were last used. For the end of the process.
+    pub async fn flush_all(&self) -> Result<(), SessionError> {
+        self.flush(Duration::ZERO).await
+    }
+
+    /// Fails when no session could begin just now.
+    pub async fn probe(&self) -> Result<(), SessionError> {
+        Ok(self.store.probe().await?)
+    }
+
+    /// How many sessions are in memory.
+    pub fn cached(&self) -> usize {
+        self.cache.len()
+    }
+
+    async fn read(
+        &self,
+        id: &SessionId,
+        key: Key,
+        now: Timestamp,
+    ) -> Result<Option<Arc<LiveSession>>, SessionError> {
+        let Some(sealed) = self.store.get(key, now).await? else {
+            return Ok(None);
+        };
+        let Some(record) = self.open(id, &sealed) else {
+            warn!("a record in the session store is not one of ours, or damaged");
+            return Ok(None);
+        };
+        let seen = record.seen.seconds();
+        let live = LiveSession {
+            id: id.clone(),
+            session: record.session,
+            seen: AtomicI64::new(seen),
+            stored_seen: AtomicI64::new(seen),
+        };
+        Ok(self.keep(key, Arc::new(live)).ok())
+    }
+
+    /// Keeps a session in memory, or gives way to the one that is there already. `Err` when it was ended meanwhile.
+    fn keep(&self, key: Key, live: Arc<LiveSession>) -> Result<Arc<LiveSession>, Arc<LiveSession>> {
+        let cache = self.cache.pin();
+        let entry = cache.get_or_insert(key, Entry::Live(Arc::clone(&live)));
+        match entry {
+            Entry::Live(first) => Ok(Arc::clone(first)),
+            Entry::Ended(_) => Err(live),
+        }
+    }
+
+    fn record(&self, live: &LiveSession, seen: Timestamp) -> Result<Renewal, SessionError> {
+        let record = Record {
+            version: VERSION,
+            session: live.session.clone(),
+            seen,
+        };
+        let value = self
+            .keyring
+            .record_sealer(live.id.expose())?
+            .seal("session", &postcard::to_stdvec(&record)?)?;
+        Ok(Renewal {
+            key: live.id.key(),
+            value,
+            until: self.settings.over_at(seen, live.session.ends),
+        })
+    }
+
+    fn open(&self, id: &SessionId, sealed: &[u8]) -> Option<Record> {
+        if sealed.len() > MAX_RECORD {
+            return None;
+        }
+        let plain = self
+            .keyring
+            .record_sealer(id.expose())
+            .ok()?
+            .open("session", sealed)
+            .ok()?;
+        // The version stands first, so that it can be read of a record whose rest has another shape.
+        if plain.first() != Some(&VERSION) {
+            return None;
+        }
+        postcard::from_bytes(&plain).ok()
+    }
+
+    async fn flush(&self, lag: Duration) -> Result<(), SessionError> {
+        let used: Vec<Arc<LiveSession>> = self
+            .cache
+            .pin()
+            .values()
+            .filter_map(|entry| match entry {
+                Entry::Live(live) => Some(live),
+                Entry::Ended(_) => None,
+            })
+            .filter(|live| {
+                let stored = Timestamp::from_seconds(live.stored_seen.load(Ordering::Relaxed));
+                live.seen() > stored && live.seen().since(stored) >= lag
+            })
+            .map(Arc::clone)
+            .collect();
+        let seen: Vec<Timestamp> = used.iter().map(|live| live.seen()).collect();
+        let records = used
+            .iter()
+            .zip(&seen)
+            .map(|(live, seen)| self.record(live, *seen))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.store.renew(records).await?;
+        for (live, seen) in used.iter().zip(seen) {
+            live.stored_seen.store(seen.seconds(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Drops from memory what is over, what was ended long ago, and, above the bound, what was used longest ago.
+    fn forget(&self, now: Timestamp) {
+        let cache = self.cache.pin();
+        cache.retain(|_, entry| match entry {
+            Entry::Ended(at) => now.since(*at) < ENDED_MEMORY,
+            Entry::Live(session) => {
+                now < self.settings.over_at(session.seen(), session.session.ends)
+            }
+        });
+        if cache.len() <= CACHE {
+            return;
+        }
+        let mut live: Vec<Timestamp> = cache
+            .values()
+            .filter_map(|entry| match entry {
+                Entry::Live(session) => Some(session.seen()),
+                Entry::Ended(_) => None,
+            })
+            .collect();
+        live.sort_unstable();
+        let surplus = cache.len() - CACHE;
+        let Some(oldest_kept) = live.get(surplus.min(live.len().saturating_sub(1))).copied() else {
+            return;
+        };
+        cache.retain(|_, entry| match entry {
+            Entry::Live(session) => session.seen() >= oldest_kept,
+            Entry::Ended(_) => true,
+        });
+    }
+}

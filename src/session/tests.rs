@@ -1,0 +1,278 @@
+//! What a session promises.
+
+use std::{sync::Arc, time::Duration};
+
+use super::*;
+use crate::{
+    crypto::{KeySettings, Keyring, Secret},
+    identity::Claims,
+    store::{MemoryStore, Store},
+};
+
+const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn keyring(byte: u8) -> Arc<Keyring> {
+    let signing = crate::crypto::SigningKeys::generate().unwrap();
+    let settings = KeySettings {
+        shared_secret: Some(Secret::new([byte; 32])),
+        signing_keys: Some(signing),
+        data_dir: "unused".into(),
+    };
+    Arc::new(Keyring::open(&settings).unwrap())
+}
+
+fn sessions(store: &Arc<MemoryStore>) -> SessionStore {
+    let settings = SessionSettings {
+        store: StoreKind::Memory,
+        idle: seconds(600),
+        absolute: seconds(3_600),
+    };
+    SessionStore::new(Arc::clone(store) as Arc<dyn Store>, keyring(1), settings)
+}
+
+fn ann() -> Identity {
+    Identity {
+        provider: "corp".into(),
+        issuer: "https://idp.example.com".into(),
+        subject: "u1".into(),
+        email: None,
+        name: Some("Ann".into()),
+        groups: vec!["engineering".into()],
+        claims: Claims::default(),
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_found_again_by_another_process_on_the_same_store() {
+    let store = Arc::new(MemoryStore::default());
+    let begun = sessions(&store).begin(ann(), START).await.unwrap();
+
+    let found = sessions(&store)
+        .find(begun.id(), START)
+        .await
+        .unwrap()
+        .unwrap();
+
+    assert_eq!(found.session(), begun.session());
+}
+
+#[tokio::test]
+async fn every_login_has_an_id_and_a_label_of_its_own() {
+    let sessions = sessions(&Arc::new(MemoryStore::default()));
+
+    let one = sessions.begin(ann(), START).await.unwrap();
+    let other = sessions.begin(ann(), START).await.unwrap();
+
+    assert_ne!(one.id(), other.id());
+    assert_ne!(one.session().label, other.session().label);
+}
+
+#[tokio::test]
+async fn a_session_is_over_when_it_was_idle_too_long() {
+    let sessions = sessions(&Arc::new(MemoryStore::default()));
+    let begun = sessions.begin(ann(), START).await.unwrap();
+
+    assert!(
+        sessions
+            .find(begun.id(), START + seconds(599))
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        sessions
+            .find(begun.id(), START + seconds(1_198))
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        sessions
+            .find(begun.id(), START + seconds(1_798))
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn use_does_not_put_off_the_absolute_limit() {
+    let sessions = sessions(&Arc::new(MemoryStore::default()));
+    let begun = sessions.begin(ann(), START).await.unwrap();
+
+    for minute in 1..60 {
+        let now = START + seconds(minute * 60);
+        assert!(
+            sessions.find(begun.id(), now).await.unwrap().is_some(),
+            "minute {minute}"
+        );
+        sessions.sweep(now).await.unwrap();
+    }
+
+    assert!(
+        sessions
+            .find(begun.id(), START + seconds(3_600))
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn use_is_written_down_so_that_a_restart_does_not_shorten_a_session() {
+    let store = Arc::new(MemoryStore::default());
+    let first = sessions(&store);
+    let begun = first.begin(ann(), START).await.unwrap();
+    first.find(begun.id(), START + seconds(500)).await.unwrap();
+    first.sweep(START + seconds(500)).await.unwrap();
+
+    let found = sessions(&store)
+        .find(begun.id(), START + seconds(1_000))
+        .await
+        .unwrap();
+
+    assert!(found.is_some());
+}
+
+#[tokio::test]
+async fn an_ended_session_stays_ended_whatever_is_written_later() {
+    let store = Arc::new(MemoryStore::default());
+    let first = sessions(&store);
+    let begun = first.begin(ann(), START).await.unwrap();
+    first.find(begun.id(), START + seconds(100)).await.unwrap();
+
+    first.end(begun.id(), START + seconds(100)).await.unwrap();
+    first.flush_all().await.unwrap();
+    first.sweep(START + seconds(200)).await.unwrap();
+
+    assert!(
+        first
+            .find(begun.id(), START + seconds(200))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        sessions(&store)
+            .find(begun.id(), START + seconds(200))
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn a_stolen_store_can_not_be_read_without_the_keyring_or_the_handle() {
+    let store = Arc::new(MemoryStore::default());
+    let begun = sessions(&store).begin(ann(), START).await.unwrap();
+    let settings = SessionSettings {
+        store: StoreKind::Memory,
+        idle: seconds(600),
+        absolute: seconds(3_600),
+    };
+    let thief = SessionStore::new(Arc::clone(&store) as Arc<dyn Store>, keyring(2), settings);
+
+    assert!(thief.find(begun.id(), START).await.unwrap().is_none());
+    let record = store.get(begun.id().key(), START).await.unwrap().unwrap();
+    assert!(!record.windows(11).any(|bytes| bytes == b"engineering"));
+}
+
+#[tokio::test]
+async fn a_damaged_foreign_or_newer_record_means_log_in_again() {
+    let store = Arc::new(MemoryStore::default());
+    let begun = sessions(&store).begin(ann(), START).await.unwrap();
+    let key = begun.id().key();
+    let record = store.get(key, START).await.unwrap().unwrap();
+    let newer = keyring(1)
+        .record_sealer(begun.id().expose())
+        .unwrap()
+        .seal("session", &[2, 0, 0])
+        .unwrap();
+    let damaged = [
+        vec![],
+        vec![0],
+        b"foreign".to_vec(),
+        record[..record.len() - 1].to_vec(),
+        newer,
+        vec![1; 1 << 20],
+    ];
+
+    for value in damaged {
+        store.put(key, value, START + seconds(60)).await.unwrap();
+        assert!(
+            sessions(&store)
+                .find(begun.id(), START)
+                .await
+                .unwrap()
+                .is_none()
+        );
+    }
+}
+
+#[test]
+fn a_handle_opens_for_its_own_audience_alone() {
+    let handles = Handles::new(&keyring(1)).unwrap();
+    let id = SessionId::new().unwrap();
+    let handle = handles
+        .issue(&id, Audience::Host("app.example.com"))
+        .unwrap();
+
+    assert_eq!(
+        handles.open(&handle, Audience::Host("app.example.com")),
+        Some(id)
+    );
+    for other in [
+        Audience::Host("other.example.com"),
+        Audience::Domain("app.example.com"),
+        Audience::Authenticate("app.example.com"),
+    ] {
+        assert_eq!(handles.open(&handle, other), None, "{other:?}");
+    }
+    assert_eq!(
+        Handles::new(&keyring(2))
+            .unwrap()
+            .open(&handle, Audience::Host("app.example.com")),
+        None
+    );
+}
+
+#[test]
+fn ten_thousand_mutated_handles_open_nothing() {
+    let handles = Handles::new(&keyring(1)).unwrap();
+    let handle = handles
+        .issue(&SessionId::new().unwrap(), Audience::Host("app"))
+        .unwrap();
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=%+/ \0";
+
+    let mut tried = 0;
+    for at in 0..handle.len() {
+        for byte in alphabet {
+            let mut bytes = handle.clone().into_bytes();
+            if bytes[at] == *byte {
+                continue;
+            }
+            bytes[at] = *byte;
+            let mutated = String::from_utf8(bytes).unwrap();
+            assert_eq!(
+                handles.open(&mutated, Audience::Host("app")),
+                None,
+                "{mutated}"
+            );
+            tried += 1;
+        }
+        for cut in [&handle[..at], &handle[at + 1..]] {
+            assert_eq!(handles.open(cut, Audience::Host("app")), None);
+            tried += 1;
+        }
+        let doubled = format!("{}{}", &handle[..at], handle.repeat(2));
+        assert_eq!(handles.open(&doubled, Audience::Host("app")), None);
+    }
+    for text in ["", "=", "A", &"A".repeat(1 << 20)] {
+        assert_eq!(handles.open(text, Audience::Host("app")), None);
+    }
+    assert!(tried > 5_000);
+}
