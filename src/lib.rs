@@ -33,5 +33,6 @@ pub mod identity;
 pub mod oidc;
 pub mod policy;
 pub mod session;
+pub mod store;
 pub mod telemetry;
 pub mod web;

@@ -1,7 +1,14 @@
 //! Proves who someone is, at any OpenID Connect provider; the only room that names `openidconnect` and `reqwest`.
 
+mod client;
+mod discovery;
+mod http;
+mod id_token;
+mod person;
+
 use std::collections::BTreeMap;
 
+pub use self::client::OidcProvider;
 use crate::crypto::Secret;
 
 /// One provider.
