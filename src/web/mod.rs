@@ -1,5 +1,7 @@
 //! HTTP in, HTTP out; the only room that knows actix.
 
+mod page;
+
 use std::net::SocketAddr;
 
 use ipnet::IpNet;

@@ -1,0 +1,375 @@
+//! What a person reads: the pages, one struct for each template in `static/pages/`.
+//!
+//! A page only shows: whoever builds one has already decided what may be seen, and chosen the words. askama escapes
+//! every value. Addresses (`retry`, `again`, [`Link::href`]) must come from our own routes or a safe redirect, since
+//! escaping does not make an address harmless.
+
+use askama::Template;
+
+/// Who is signed in, as far as a page shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Person {
+    /// The display name; the e-mail or the subject stands in when it is empty.
+    pub(super) name: String,
+    /// The e-mail address, if there is one.
+    pub(super) email: Option<String>,
+    /// The provider's `sub`.
+    pub(super) subject: String,
+    /// Groups; the page folds all after the twelfth.
+    pub(super) groups: Vec<String>,
+    /// The provider's name, as the operator calls it.
+    pub(super) provider: String,
+    /// The provider's `iss`.
+    pub(super) issuer: String,
+}
+
+/// A session in words, times written out: `21 November 2026, 09:14 UTC`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SessionFacts {
+    /// A short reference, not the handle.
+    pub(super) label: String,
+    /// When the person signed in.
+    pub(super) signed_in: String,
+    /// When the session ends, whatever happens.
+    pub(super) ends: String,
+    /// When the session ends if nobody uses it.
+    pub(super) idle_ends: String,
+}
+
+/// A way on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    /// Where to; never taken from a request unchecked.
+    pub(super) href: String,
+    /// What it does.
+    pub(super) label: String,
+}
+
+/// Who am I, and until when.
+#[derive(Template)]
+#[template(path = "account.html")]
+pub(super) struct AccountPage<'a> {
+    /// Address of the stylesheet.
+    pub(super) style: &'a str,
+    /// The application's host.
+    pub(super) host: String,
+    /// Nobody, if not signed in.
+    pub(super) person: Option<Person>,
+    /// Nothing, if the person came without a session.
+    pub(super) session: Option<SessionFacts>,
+    /// The claims that [`Person`] does not show: name, and values joined.
+    pub(super) claims: Vec<(String, String)>,
+    /// Goes with the sign-out form.
+    pub(super) csrf: String,
+}
+
+/// A rule said no (403).
+#[derive(Template)]
+#[template(path = "denied.html")]
+pub(super) struct DeniedPage<'a> {
+    /// Address of the stylesheet.
+    pub(super) style: &'a str,
+    /// The application's host.
+    pub(super) host: String,
+    /// Whom the rule refused; nobody, if not signed in.
+    pub(super) person: Option<Person>,
+    /// Why, in one sentence of plain words.
+    pub(super) reason: String,
+    /// The request id, for the administrator.
+    pub(super) reference: String,
+    /// Goes with the form that changes the account.
+    pub(super) csrf: String,
+}
+
+/// Something went wrong.
+#[derive(Template)]
+#[template(path = "error.html")]
+pub(super) struct ErrorPage<'a> {
+    /// Address of the stylesheet.
+    pub(super) style: &'a str,
+    /// The heading.
+    pub(super) title: String,
+    /// What happened, in one or two sentences.
+    pub(super) message: String,
+    /// What the person can do; may be empty.
+    pub(super) advice: String,
+    /// A way on, if there is one.
+    pub(super) action: Option<Link>,
+    /// The request id, for the administrator.
+    pub(super) reference: String,
+    /// The status of this very answer.
+    pub(super) status: u16,
+}
+
+/// Signing in has to wait: the provider does not answer.
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+pub(super) struct SignInPage<'a> {
+    /// Address of the stylesheet.
+    pub(super) style: &'a str,
+    /// The application's host.
+    pub(super) host: String,
+    /// The provider's name, as the operator calls it.
+    pub(super) provider: String,
+    /// Where the attempt begins anew.
+    pub(super) retry: String,
+    /// The request id, for the administrator.
+    pub(super) reference: String,
+}
+
+/// Sign out? Asked where a sign-out could have been begun by another site.
+#[derive(Template)]
+#[template(path = "sign_out.html")]
+pub(super) struct SignOutPage<'a> {
+    /// Address of the stylesheet.
+    pub(super) style: &'a str,
+    /// The application's host.
+    pub(super) host: String,
+    /// Goes with the sign-out form.
+    pub(super) csrf: String,
+}
+
+/// The session has ended.
+#[derive(Template)]
+#[template(path = "signed_out.html")]
+pub(super) struct SignedOutPage<'a> {
+    /// Address of the stylesheet.
+    pub(super) style: &'a str,
+    /// The application's host.
+    pub(super) host: String,
+    /// Where the person may still be signed in, if anywhere.
+    pub(super) provider: Option<String>,
+    /// Where signing in begins anew.
+    pub(super) again: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STYLE: &str = "/.pomerium/assets/style.css?v=1";
+    const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>\u{202e}&amp;";
+
+    fn person(text: &str, groups: usize) -> Person {
+        Person {
+            name: text.to_owned(),
+            email: Some(text.to_owned()),
+            subject: text.to_owned(),
+            groups: vec![text.to_owned(); groups],
+            provider: text.to_owned(),
+            issuer: text.to_owned(),
+        }
+    }
+
+    fn account(text: &str, groups: usize) -> AccountPage<'static> {
+        AccountPage {
+            style: STYLE,
+            host: text.to_owned(),
+            person: Some(person(text, groups)),
+            session: Some(SessionFacts {
+                label: text.to_owned(),
+                signed_in: text.to_owned(),
+                ends: text.to_owned(),
+                idle_ends: text.to_owned(),
+            }),
+            claims: vec![
+                (text.to_owned(), text.to_owned()),
+                (text.to_owned(), String::new()),
+            ],
+            csrf: text.to_owned(),
+        }
+    }
+
+    fn denied(text: &str) -> DeniedPage<'static> {
+        DeniedPage {
+            style: STYLE,
+            host: text.to_owned(),
+            person: Some(person(text, 1)),
+            reason: text.to_owned(),
+            reference: text.to_owned(),
+            csrf: text.to_owned(),
+        }
+    }
+
+    /// Every page, every value the same, every optional part shown.
+    fn all(text: &str) -> Vec<String> {
+        let value = || text.to_owned();
+        let error = ErrorPage {
+            style: STYLE,
+            title: value(),
+            message: value(),
+            advice: value(),
+            action: Some(Link {
+                href: value(),
+                label: value(),
+            }),
+            reference: value(),
+            status: 502,
+        };
+        let sign_in = SignInPage {
+            style: STYLE,
+            host: value(),
+            provider: value(),
+            retry: value(),
+            reference: value(),
+        };
+        let sign_out = SignOutPage {
+            style: STYLE,
+            host: value(),
+            csrf: value(),
+        };
+        let signed_out = SignedOutPage {
+            style: STYLE,
+            host: value(),
+            provider: Some(value()),
+            again: value(),
+        };
+
+        vec![
+            account(text, 3).render().unwrap(),
+            AccountPage {
+                person: None,
+                ..account(text, 0)
+            }
+            .render()
+            .unwrap(),
+            denied(text).render().unwrap(),
+            DeniedPage {
+                person: None,
+                ..denied(text)
+            }
+            .render()
+            .unwrap(),
+            error.render().unwrap(),
+            sign_in.render().unwrap(),
+            sign_out.render().unwrap(),
+            signed_out.render().unwrap(),
+        ]
+    }
+
+    #[test]
+    fn a_hostile_value_stays_text() {
+        for page in all(HOSTILE) {
+            assert!(!page.contains("<script"), "{page}");
+            assert!(!page.contains("<img src=x"), "{page}");
+            assert!(!page.contains("\"'>"), "{page}");
+            assert!(page.contains("&#60;script&#62;alert(1)"), "{page}");
+            assert!(
+                page.contains("&#38;amp;"),
+                "escaped once, and once only: {page}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_page_asks_for_nothing_that_its_policy_forbids() {
+        for page in all("plain") {
+            for tag in page
+                .split_inclusive('>')
+                .filter_map(|text| text.rsplit_once('<'))
+            {
+                for forbidden in ["script", "style ", "style=", " on", "data:", "//"] {
+                    assert!(!tag.1.contains(forbidden), "{forbidden} in <{}", tag.1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_has_one_heading_a_language_and_its_landmarks() {
+        for page in all("plain") {
+            for once in [
+                "<h1",
+                "<main",
+                "<header",
+                "<footer",
+                "<html lang=\"en-GB\"",
+                "<title",
+            ] {
+                assert_eq!(page.matches(once).count(), 1, "{once} in {page}");
+            }
+            assert!(page.contains(&format!("href=\"{STYLE}\"")), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_small_with_its_stylesheet_and_two_hundred_groups() {
+        let style = include_str!("../../static/assets/style.css");
+        let mut pages = all("an ordinary value of some length");
+        pages.push(account("engineering", 200).render().unwrap());
+
+        for page in pages {
+            let size = page.len() + style.len();
+            assert!(size < 20 * 1024, "{size} bytes: {page}");
+        }
+    }
+
+    #[test]
+    fn every_group_is_on_the_page_and_the_rest_of_many_is_folded() {
+        let page = account("engineering", 200).render().unwrap();
+
+        assert_eq!(page.matches("<li><bdi>engineering</bdi></li>").count(), 200);
+        assert!(page.contains("<summary>188 more</summary>"), "{page}");
+    }
+
+    #[test]
+    fn a_person_without_a_name_is_called_by_the_email_then_by_the_subject() {
+        let mut page = account("", 0);
+        page.person = Some(Person {
+            email: Some("ada@example.com".into()),
+            ..person("", 0)
+        });
+        assert!(
+            page.render()
+                .unwrap()
+                .contains("You are <bdi>ada@example.com</bdi>")
+        );
+
+        page.person = Some(Person {
+            email: None,
+            subject: "248289761001".into(),
+            ..person("", 0)
+        });
+        assert!(
+            page.render()
+                .unwrap()
+                .contains("You are <bdi>248289761001</bdi>")
+        );
+    }
+
+    #[test]
+    fn only_a_form_can_sign_out_and_it_carries_its_token() {
+        let token = "<input type=\"hidden\" name=\"csrf\" value=\"token\">";
+        let form = "method=\"post\" action=\"/.pomerium/sign_out\"";
+        let sign_out = SignOutPage {
+            style: STYLE,
+            host: "app.example.com".into(),
+            csrf: "token".into(),
+        };
+
+        for page in [
+            account("token", 0).render(),
+            denied("token").render(),
+            sign_out.render(),
+        ] {
+            let page = page.unwrap();
+            assert!(page.contains(token) && page.contains(form), "{page}");
+            assert!(!page.contains("href=\"/.pomerium/sign_out"), "{page}");
+        }
+    }
+
+    #[test]
+    fn where_nobody_is_signed_in_the_account_page_offers_to_sign_in() {
+        let page = AccountPage {
+            person: None,
+            session: None,
+            ..account("app.example.com", 0)
+        };
+
+        let page = page.render().unwrap();
+
+        assert!(page.contains("Nobody is signed in"), "{page}");
+        assert!(page.contains("href=\"/.pomerium/sign_in\""), "{page}");
+        assert!(!page.contains("<form"), "{page}");
+    }
+}
