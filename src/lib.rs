@@ -23,6 +23,7 @@
 //! | [`clock`] | what time it is |
 
 pub mod address;
+pub mod cli;
 pub mod clock;
 
 pub mod assertion;

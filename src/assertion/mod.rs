@@ -1,4 +1,20 @@
-//! What the application is told.
+//! What the application is told: signed, so that it can check who told it.
+//!
+//! # Why
+//! Headers alone prove nothing to an application that somebody can reach beside the proxy. The assertion is a JWT that
+//! any library verifies against our published keys. Nothing is told for a request that no rule has seen: the only way
+//! in is a [`Permit`](crate::policy::Permit).
+
+mod cache;
+mod claims;
+mod headers;
+#[cfg(test)]
+mod tests;
+
+use thiserror::Error;
+
+pub use self::{cache::Assertions, headers::IdentityHeaders};
+use crate::crypto::CryptoError;
 
 /// Which headers an application gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,4 +54,15 @@ pub enum IssuerFormat {
     HostOnly,
     /// `https://app.example.com/`.
     Uri,
+}
+
+/// Why nothing could be told; the request is then refused.
+#[derive(Debug, Error)]
+pub enum AssertionError {
+    /// The assertion could not be signed.
+    #[error("cannot sign the assertion")]
+    Sign(#[from] CryptoError),
+    /// The permit was made for somebody else than the session's owner.
+    #[error("the permit and the session are of two people")]
+    Mismatch,
 }

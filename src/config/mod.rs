@@ -1,5 +1,38 @@
 //! Text becomes settings; the only reader of the environment.
+//!
+//! # Why
+//! A forward-auth service that starts with half of its rules is worse than one that does not start. So nothing is
+//! guessed: a key that nobody knows, a value of the wrong kind and a secret that others can read are problems, and all
+//! of them are reported in one run, each with its place and its mend.
+//!
+//! The journey of a file: [`mod@file`] and [`mod@env`] read trees of values that know where they were written, [`layers`] puts
+//! the variables on top, [`resolve`] asks section by section for the keys that it knows and builds what the rooms read.
 
+mod duration;
+mod env;
+mod file;
+mod layers;
+mod origin;
+mod places;
+mod problem;
+mod resolve;
+mod secret;
+mod section;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use config::Value;
+
+use self::section::Report;
+pub use self::{
+    env::Environment,
+    file::Format,
+    places::{Places, Segment},
+    problem::{Note, Place, Problem, Problems},
+};
 use crate::{
     assertion::AssertionSettings, crypto::KeySettings, flow::FlowSettings, oidc::ProviderSettings,
     policy::RouteSettings, session::SessionSettings, telemetry::LogSettings, web::ServerSettings,
@@ -24,4 +57,66 @@ pub struct Settings {
     pub routes: Vec<RouteSettings>,
     /// For `telemetry`.
     pub log: LogSettings,
+}
+
+/// A configuration without problems.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What the rooms read.
+    pub settings: Settings,
+    /// What was read and has no effect, in the order of the file.
+    pub notes: Vec<Note>,
+    /// Where the routes were written.
+    pub places: Places,
+}
+
+/// Reads the file at `path` with the environment on top. The name's ending tells the format. Relative paths in it begin
+/// at the file's folder.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, Problems> {
+    let report = Report::new(path);
+    let tree = file::read(path, &report);
+    assemble(tree, environment, report)
+}
+
+/// As [`load`], for text that was read from somewhere else and goes by `name`.
+pub fn load_text(
+    name: &str,
+    format: Format,
+    text: &str,
+    environment: &Environment,
+) -> Result<Loaded, Problems> {
+    let report = Report::new(Path::new(name));
+    let tree = file::parse(text, format, &report);
+    assemble(tree, environment, report)
+}
+
+fn assemble(
+    tree: Option<Value>,
+    environment: &Environment,
+    report: Report,
+) -> Result<Loaded, Problems> {
+    let variables = env::read(environment, &report);
+    let resolved = tree.and_then(|tree| match layers::merge(tree, variables) {
+        Ok(merged) => resolve::settings(&merged, &report),
+        Err(error) => {
+            // Its text could quote a value.
+            drop(error);
+            report.add_file(
+                "cannot be merged with the environment",
+                "unset VESTIBULE_ variables",
+            );
+            None
+        }
+    });
+    match resolved {
+        Some((settings, places)) if report.is_clean() => Ok(Loaded {
+            settings,
+            places,
+            notes: report.into_notes(),
+        }),
+        _ => Err(report.into_problems()),
+    }
 }

@@ -1,12 +1,27 @@
-//! The journeys of a person.
+//! The journeys of a person: ask to pass, log in, look at oneself, log out.
+//!
+//! No journey knows HTTP: a refusal is a value ([`Verdict`]), a failure is an error, and what a browser shall keep is
+//! handed to `web` as sealed text.
 
-use crate::address::Origin;
+mod account;
+mod authorize;
+mod handoff;
+mod login;
+mod logout;
+mod pending;
+mod place;
+mod return_to;
+mod verdict;
+mod visit;
 
-/// Where logins happen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlowSettings {
-    /// The authenticate host.
-    pub authenticate: Origin,
-    /// One parent domain whose hosts share a cookie (`example.com`); none gives each host its own.
-    pub cookie_domain: Option<String>,
-}
+pub use self::{
+    account::{Account, AccountError, Profile},
+    authorize::{AuthorizeError, Authorizer},
+    login::{Arrival, Departure, Login, LoginError, LoginParts, Step},
+    logout::Logout,
+    pending::{Attempts, KeptAttempt, Tries},
+    place::{FlowSettings, Place, Places},
+    return_to::SafeRedirect,
+    verdict::{Challenge, Decided, Refusal, Verdict},
+    visit::{Credential, Visit, Visits},
+};

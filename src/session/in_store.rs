@@ -47,6 +47,7 @@ struct Record {
 #[derive(Debug)]
 pub struct LiveSession {
     id: SessionId,
+    key: Key,
     session: Session,
     seen: AtomicI64,
     stored_seen: AtomicI64,
@@ -61,6 +62,11 @@ impl LiveSession {
     /// The id, for further handles.
     pub const fn id(&self) -> &SessionId {
         &self.id
+    }
+
+    /// What it is found by; names it in caches.
+    pub const fn key(&self) -> &Key {
+        &self.key
     }
 
     /// When it was last used.
@@ -108,6 +114,7 @@ impl SessionStore {
             ends: now + self.settings.absolute,
         };
         let live = Arc::new(LiveSession {
+            key: id.key(),
             id,
             session,
             seen: AtomicI64::new(now.seconds()),
@@ -191,6 +198,7 @@ impl SessionStore {
         let seen = record.seen.seconds();
         let live = LiveSession {
             id: id.clone(),
+            key,
             session: record.session,
             seen: AtomicI64::new(seen),
             stored_seen: AtomicI64::new(seen),

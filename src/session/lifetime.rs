@@ -26,7 +26,7 @@ pub enum StoreKind {
 
 impl SessionSettings {
     /// When a session that was last used at `seen` is over, if nobody uses it again.
-    pub(super) fn over_at(&self, seen: Timestamp, ends: Timestamp) -> Timestamp {
+    pub fn over_at(&self, seen: Timestamp, ends: Timestamp) -> Timestamp {
         ends.min(seen + self.idle)
     }
 }

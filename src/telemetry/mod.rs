@@ -1,4 +1,18 @@
 //! Logs and metrics.
+//!
+//! Two ways lead to the log. Whatever happens seldom is a `tracing` event. A decision happens with every request of
+//! every application, so that its line is composed by hand and written by another thread: a `tracing` span around it
+//! would cost more than the decision.
+
+mod decisions;
+mod logs;
+mod metrics;
+
+pub use self::{
+    decisions::{DecisionLine, DecisionLogger},
+    logs::{LogError, LogGuard, Logs, start},
+    metrics::{DecisionLabels, Metrics, OutcomeLabels},
+};
 
 /// What is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,134 @@
+//! The headers that a proxy copies to the application.
+
+use std::sync::Arc;
+
+use super::{AssertionSettings, HeaderSet, claims};
+use crate::identity::Identity;
+
+/// The longest value of one claim in a header, in bytes after encoding.
+const MAX_VALUE: usize = 8 * 1024;
+
+/// Every configured header with its value, empty where there is none: a header that is left out would leave the
+/// client's own in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityHeaders {
+    names: Arc<[String]>,
+    values: Vec<String>,
+}
+
+impl IdentityHeaders {
+    /// Names in lower case, and values of visible ASCII and blanks.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.names.iter().map(String::as_str).zip(self.values.iter().map(String::as_str))
+    }
+}
+
+/// What fills a header.
+#[derive(Clone, Debug)]
+enum Source {
+    Assertion,
+    Claim(String),
+}
+
+/// The configured headers, in order, each once.
+#[derive(Debug)]
+pub(super) struct HeaderPlan {
+    names: Arc<[String]>,
+    sources: Vec<Source>,
+}
+
+impl HeaderPlan {
+    pub(super) fn new(settings: &AssertionSettings) -> Self {
+        let mut planned: Vec<(String, Source)> = Vec::new();
+        let sets = settings.header_sets.iter().flat_map(|set| members(*set));
+        let claims = settings.claim_headers.iter().map(|further| (further.header.clone(), Source::Claim(further.claim.clone())));
+        for (name, source) in sets.chain(claims) {
+            if !planned.iter().any(|(other, _)| *other == name) {
+                planned.push((name, source));
+            }
+        }
+        let (names, sources): (Vec<_>, _) = planned.into_iter().unzip();
+        Self { names: names.into(), sources }
+    }
+
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Whether an assertion has to be signed at all.
+    pub(super) fn needs_assertion(&self) -> bool {
+        self.sources.iter().any(|source| matches!(source, Source::Assertion))
+    }
+
+    /// The headers about nobody.
+    pub(super) fn anonymous(&self) -> IdentityHeaders {
+        IdentityHeaders { names: Arc::clone(&self.names), values: vec![String::new(); self.names.len()] }
+    }
+
+    pub(super) fn fill(&self, identity: &Identity, assertion: &str) -> IdentityHeaders {
+        let values = self.sources.iter().map(|source| match source {
+            Source::Assertion => assertion.to_owned(),
+            Source::Claim(claim) => header_value(identity, claim),
+        });
+        IdentityHeaders { names: Arc::clone(&self.names), values: values.collect() }
+    }
+}
+
+fn members(set: HeaderSet) -> Vec<(String, Source)> {
+    let claims = |pairs: &[(&str, &str)]| -> Vec<(String, Source)> {
+        pairs.iter().map(|(name, claim)| ((*name).to_owned(), Source::Claim((*claim).to_owned()))).collect()
+    };
+    match set {
+        HeaderSet::Pomerium => vec![("x-pomerium-jwt-assertion".to_owned(), Source::Assertion)],
+        HeaderSet::PomeriumLegacy => {
+            let mut members = vec![("x-pomerium-iap-jwt-assertion".to_owned(), Source::Assertion)];
+            members.extend(claims(&[
+                ("x-pomerium-authenticated-user-email", "email"),
+                ("x-pomerium-authenticated-user-id", "sub"),
+                ("x-pomerium-authenticated-user-groups", "groups"),
+            ]));
+            members
+        }
+        HeaderSet::Remote => claims(&[
+            ("remote-user", "sub"),
+            ("remote-email", "email"),
+            ("remote-groups", "groups"),
+            ("remote-name", "name"),
+        ]),
+    }
+}
+
+/// A claim as a header carries it: every value in visible ASCII and blanks, with `%`, and in lists `,`, escaped, so that
+/// a group named `a,b` does not become two groups.
+fn header_value(identity: &Identity, claim: &str) -> String {
+    let values: &[String] = match claim {
+        "sub" | "user" | "email" | "name" => return fit(escape(&claims::text(identity, claim), false)),
+        "groups" => claims::told_groups(identity).0,
+        _ => identity.claims.values(claim),
+    };
+    let escaped: Vec<String> = values.iter().map(|value| escape(value, true)).collect();
+    fit(escaped.join(","))
+}
+
+fn escape(text: &str, in_list: bool) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'%' => escaped.push_str("%25"),
+            b',' if in_list => escaped.push_str("%2C"),
+            b' '..=b'~' => escaped.push(char::from(byte)),
+            _ => {
+                escaped.push('%');
+                escaped.extend([byte >> 4, byte & 15].map(|digit| {
+                    char::from_digit(u32::from(digit), 16).map_or('0', |digit| digit.to_ascii_uppercase())
+                }));
+            }
+        }
+    }
+    escaped
+}
+
+/// A value that no proxy would take is left out whole: half of it would be another value.
+fn fit(value: String) -> String {
+    if value.len() > MAX_VALUE { String::new() } else { value.trim().to_owned() }
+}

@@ -1,0 +1,42 @@
+//! What is logged.
+
+use super::super::section::{Foreign, Item, Section, either};
+use crate::telemetry::{DecisionLog, LogSettings};
+
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+pub(super) fn read(root: &mut Section<'_>) -> LogSettings {
+    let mut section = root.section("log");
+    let level = either(section.take("level"), root.take("log_level"));
+    let decisions = section.take("decisions");
+    section.finish(&Foreign::NONE);
+    LogSettings {
+        level: level
+            .and_then(|item| self::level(&item))
+            .unwrap_or("info")
+            .to_owned(),
+        decisions: decisions
+            .and_then(|item| self::decisions(&item))
+            .unwrap_or(DecisionLog::All),
+    }
+}
+
+fn level<'a>(item: &Item<'a>) -> Option<&'a str> {
+    let level = item.text()?;
+    if !LEVELS.contains(&level) {
+        item.problem("is no log level", "write error, warn, info, debug or trace");
+        return None;
+    }
+    Some(level)
+}
+
+fn decisions(item: &Item<'_>) -> Option<DecisionLog> {
+    match item.text()? {
+        "all" => Some(DecisionLog::All),
+        "refusals" => Some(DecisionLog::Refusals),
+        _ => {
+            item.problem("is no choice of decisions", "write all or refusals");
+            None
+        }
+    }
+}

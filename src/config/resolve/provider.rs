@@ -1,0 +1,219 @@
+//! The identity provider, in its own section or by Pomerium's flat names.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use super::super::{
+    secret::{self, Found},
+    section::{Foreign, Item, Section, Text, either},
+};
+use crate::{address::Host, oidc::ProviderSettings};
+
+/// Providers that Pomerium has by name.
+const OTHERS: &[&str] = &[
+    "apple", "auth0", "azure", "cognito", "github", "gitlab", "google", "hosted", "keycloak",
+    "local", "okta", "onelogin", "ping",
+];
+/// Parameters that bind an answer to its question: nobody else sets them.
+const OURS: &[&str] = &[
+    "client_id",
+    "code_challenge",
+    "code_challenge_method",
+    "nonce",
+    "redirect_uri",
+    "request",
+    "request_uri",
+    "response_mode",
+    "response_type",
+    "scope",
+    "state",
+];
+const DEFAULT_SCOPES: [&str; 3] = ["openid", "profile", "email"];
+
+pub(super) fn read(root: &mut Section<'_>) -> Option<ProviderSettings> {
+    let list = root.take("identity_providers");
+    let mut nested = list
+        .as_ref()
+        .and_then(only)
+        .unwrap_or_else(|| root.absent());
+    let name = nested.take("name");
+    let kind = either(nested.take("provider"), root.take("idp_provider"));
+    let issuer = either(nested.take("issuer"), root.take("idp_provider_url"));
+    let client_id = either(nested.take("client_id"), root.take("idp_client_id"));
+    let secret = secret::read(
+        either(nested.take("client_secret"), root.take("idp_client_secret")),
+        either(
+            nested.take("client_secret_file"),
+            root.take("idp_client_secret_file"),
+        ),
+    );
+    let scopes = either(nested.take("scopes"), root.take("idp_scopes"));
+    let params = either(
+        nested.take("request_params"),
+        root.take("idp_request_params"),
+    );
+
+    let is_nested = nested.exists();
+    if list.is_none() && kind.is_none() && issuer.is_none() && client_id.is_none() {
+        root.missing(
+            "identity_providers",
+            "name the provider that proves who people are",
+        );
+    } else if list.is_none() || is_nested {
+        let place = if is_nested { &nested } else { &*root };
+        let key = |own, flat| if is_nested { own } else { flat };
+        if kind.is_none() {
+            place.missing(key("provider", "idp_provider"), "write oidc");
+        }
+        if issuer.is_none() {
+            place.missing(
+                key("issuer", "idp_provider_url"),
+                "give the provider's issuer, such as https://idp.example.com",
+            );
+        }
+        if client_id.is_none() {
+            place.missing(
+                key("client_id", "idp_client_id"),
+                "give the id under which Vestibule is registered at the provider",
+            );
+        }
+    }
+    nested.finish(&Foreign::NONE);
+    let kind = kind.and_then(|item| self::kind(&item));
+    let name = match name {
+        Some(item) => self::name(&item),
+        None => kind,
+    };
+    let client_secret = secret.and_then(Found::into_text);
+    let scopes = scopes.map_or_else(
+        || DEFAULT_SCOPES.map(str::to_owned).to_vec(),
+        |item| self::scopes(&item),
+    );
+    let request_params = params.map_or_else(BTreeMap::new, |item| request_params(&item));
+    let issuer = issuer.and_then(|item| self::issuer(&item));
+    let client_id = client_id.and_then(|item| item.text());
+    Some(ProviderSettings {
+        name: name?.to_owned(),
+        issuer: issuer?.to_owned(),
+        client_id: client_id?.to_owned(),
+        client_secret,
+        scopes,
+        request_params,
+    })
+}
+
+/// The one provider of the list.
+fn only<'a>(list: &Item<'a>) -> Option<Section<'a>> {
+    let items = list.items()?;
+    if items.is_empty() {
+        list.problem("names no provider", "name one");
+    }
+    for item in items.iter().skip(1) {
+        item.problem(
+            "several providers are not supported yet",
+            "keep the first alone",
+        );
+    }
+    items.first()?.section()
+}
+
+fn kind<'a>(item: &Item<'a>) -> Option<&'a str> {
+    let kind = item.text()?;
+    if kind == "oidc" {
+        return Some(kind);
+    }
+    if OTHERS.contains(&kind) {
+        item.problem(
+            format!("the provider {kind} is not supported yet by name"),
+            "write oidc and give its issuer",
+        );
+    } else {
+        item.problem("is no kind of provider", "write oidc");
+    }
+    None
+}
+
+fn name<'a>(item: &Item<'a>) -> Option<&'a str> {
+    let name = item.text()?;
+    let is_plain = name.len() <= 64
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    if !is_plain {
+        item.problem(
+            "is not a plain name",
+            "use at most 64 letters, digits, hyphens, dots and underscores",
+        );
+        return None;
+    }
+    Some(name)
+}
+
+/// An issuer identifier (OpenID Connect Discovery §2), kept as it was written since it is compared byte for byte.
+fn issuer<'a>(item: &Item<'a>) -> Option<&'a str> {
+    let text = item.text()?;
+    let url = Url::parse(text).ok().filter(|url| {
+        // The reader of URLs drops spaces and control characters without a word.
+        text.bytes().all(|byte| (0x21..0x7f).contains(&byte))
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    });
+    let is_loopback = |url: &Url| {
+        url.host_str()
+            .and_then(|host| Host::parse(host).ok())
+            .is_some_and(|host| host.is_loopback())
+    };
+    let is_wide_open = match url.as_ref().map(Url::scheme) {
+        Some("https") => false,
+        Some("http") => !url.as_ref().is_some_and(is_loopback),
+        _ => {
+            item.problem(
+                "is not the address of an issuer",
+                "write for example https://idp.example.com, without query or fragment",
+            );
+            return None;
+        }
+    };
+    if is_wide_open {
+        item.problem(
+            "is plain http, and the host is not this machine",
+            "write https",
+        );
+        return None;
+    }
+    Some(text)
+}
+
+fn scopes(item: &Item<'_>) -> Vec<String> {
+    let mut scopes: Vec<String> = Vec::new();
+    for Text { text, item } in item.words() {
+        // RFC 6749 §3.3.
+        let is_token = text
+            .bytes()
+            .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+        if !is_token {
+            item.problem("is not a scope", "write one word without quotes or spaces");
+        } else if !scopes.iter().any(|scope| scope == text) {
+            scopes.push(text.to_owned());
+        }
+    }
+    if !scopes.iter().any(|scope| scope == "openid") {
+        scopes.insert(0, "openid".to_owned());
+    }
+    scopes
+}
+
+fn request_params(item: &Item<'_>) -> BTreeMap<String, String> {
+    let mut params = BTreeMap::new();
+    for (name, item) in item.entries().unwrap_or_default() {
+        if OURS.contains(&name) {
+            item.key_problem("Vestibule sets this parameter itself", "remove it");
+        } else if let Some(text) = item.text() {
+            params.insert(name.to_owned(), text.to_owned());
+        }
+    }
+    params
+}

@@ -1,0 +1,63 @@
+//! How long sessions last, and where they are kept.
+
+use std::time::Duration;
+
+use super::super::{
+    duration,
+    section::{Foreign, Item, Section, either},
+};
+use crate::session::{SessionSettings, StoreKind};
+
+const IDLE: Duration = Duration::from_hours(8);
+const ABSOLUTE: Duration = Duration::from_hours(14);
+const SHORTEST: Duration = Duration::from_mins(1);
+const LONGEST: Duration = Duration::from_hours(400 * 24);
+
+pub(super) fn read(root: &mut Section<'_>) -> SessionSettings {
+    let mut section = root.section("session");
+    let absolute = either(section.take("absolute"), root.take("cookie_expire"));
+    let absolute = absolute.and_then(|item| span(&item)).unwrap_or(ABSOLUTE);
+    let idle = section.take("idle").and_then(|item| {
+        let idle = span(&item)?;
+        if idle > absolute {
+            item.problem(
+                "is longer than the session may last at all",
+                "make it shorter, or session.absolute longer",
+            );
+        }
+        Some(idle)
+    });
+    let store = section.take("store").and_then(|item| store(&item));
+    section.finish(&Foreign::NONE);
+    SessionSettings {
+        store: store.unwrap_or(StoreKind::Embedded),
+        idle: idle.unwrap_or(IDLE.min(absolute)),
+        absolute,
+    }
+}
+
+fn span(item: &Item<'_>) -> Option<Duration> {
+    let Some(span) = duration::parse(item.text()?) else {
+        item.problem(
+            "is not a span of time",
+            "write a number with its unit: 90s, 30m, 8h, 7d",
+        );
+        return None;
+    };
+    if !(SHORTEST..=LONGEST).contains(&span) {
+        item.problem("is out of bounds", "choose between 1 minute and 400 days");
+        return None;
+    }
+    Some(span)
+}
+
+fn store(item: &Item<'_>) -> Option<StoreKind> {
+    match item.text()? {
+        "embedded" => Some(StoreKind::Embedded),
+        "memory" => Some(StoreKind::Memory),
+        _ => {
+            item.problem("is no kind of store", "write embedded or memory");
+            None
+        }
+    }
+}

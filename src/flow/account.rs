@@ -1,0 +1,93 @@
+//! Looking at oneself.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use super::{Credential, Place, Visit, Visits};
+use crate::{
+    address::Target,
+    assertion::{AssertionError, Assertions},
+    clock::{Clock, Timestamp},
+    policy::{AccessRequest, ClientKind, Decision, Policy},
+    session::{LiveSession, SessionError, SessionSettings},
+};
+
+/// Why nothing could be shown.
+#[derive(Debug, Error)]
+pub enum AccountError {
+    /// The session could not be looked up.
+    #[error("cannot look up the session")]
+    Session(#[from] SessionError),
+    /// The assertion could not be made.
+    #[error("cannot make the assertion")]
+    Assertion(#[from] AssertionError),
+}
+
+/// A person, their session, and until when it lasts.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// The session with its owner.
+    pub live: Arc<LiveSession>,
+    /// When it ends if nobody uses it again.
+    pub idle_end: Timestamp,
+}
+
+/// Shows people what is known of them.
+pub struct Account {
+    policy: Arc<Policy>,
+    visits: Visits,
+    assertions: Arc<Assertions>,
+    lifetimes: SessionSettings,
+    clock: Arc<dyn Clock>,
+}
+
+impl Account {
+    /// Shows the sessions that `visits` finds.
+    pub fn new(
+        policy: Arc<Policy>,
+        visits: Visits,
+        assertions: Arc<Assertions>,
+        lifetimes: SessionSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { policy, visits, assertions, lifetimes, clock }
+    }
+
+    /// Who shows a credential on `place`.
+    pub async fn profile(&self, place: &Place, credential: Credential<'_>) -> Result<Option<Profile>, SessionError> {
+        let now = self.clock.now();
+        match self.visits.find(credential, self.visits.places().audience(place), now).await? {
+            Visit::Person(live) => {
+                let idle_end = self.lifetimes.over_at(live.seen(), live.session().ends);
+                Ok(Some(Profile { live, idle_end }))
+            }
+            Visit::Nobody | Visit::Unusable => Ok(None),
+        }
+    }
+
+    /// What an application is told of the person, unsigned.
+    pub fn describe(&self, profile: &Profile) -> Map<String, Value> {
+        self.assertions.describe(profile.live.session())
+    }
+
+    /// The assertion that the application on `place` gets for its first page; `None` when no rule lets this person
+    /// there.
+    pub fn assertion(&self, place: &Place, profile: &Profile) -> Result<Option<String>, AccountError> {
+        let Ok(target) = Target::parse("/") else { return Ok(None) };
+        let request = AccessRequest {
+            method: "GET".into(),
+            scheme: place.origin.scheme(),
+            host: place.origin.host().clone(),
+            target,
+            client_ip: None,
+            client: ClientKind::Program,
+            cors_preflight: false,
+        };
+        match self.policy.decide(&request, Some(&profile.live.session().identity)) {
+            Decision::Allow(permit) => Ok(self.assertions.token(&permit, Some(&profile.live), self.clock.now())?),
+            Decision::SignIn(_) | Decision::Deny(_) => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The way out: the session ends, and with it every handle on every host.
+
+use std::sync::Arc;
+
+use super::{Credential, Place, Visits};
+use crate::{clock::Clock, session::SessionError};
+
+/// Logs people out.
+pub struct Logout {
+    visits: Visits,
+    clock: Arc<dyn Clock>,
+}
+
+impl Logout {
+    /// Ends sessions that `visits` finds.
+    pub fn new(visits: Visits, clock: Arc<dyn Clock>) -> Self {
+        Self { visits, clock }
+    }
+
+    /// Ends the sessions that a browser shows on `place`: the application's, and on the authenticate host its own. They
+    /// are over for good when this returns without an error.
+    pub async fn leave(
+        &self,
+        place: &Place,
+        session: Credential<'_>,
+        authenticate: Credential<'_>,
+    ) -> Result<(), SessionError> {
+        let now = self.clock.now();
+        let places = self.visits.places();
+        let shown = self.visits.id(session, places.audience(place));
+        let own = self.visits.id(authenticate, places.authenticate_audience()).filter(|_| place.is_authenticate);
+        for id in shown.iter().chain(own.iter()) {
+            self.visits.sessions().end(id, now).await?;
+        }
+        Ok(())
+    }
+}

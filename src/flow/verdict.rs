@@ -1,0 +1,52 @@
+//! What the proxy is told.
+
+use std::sync::Arc;
+
+use super::SafeRedirect;
+use crate::{assertion::IdentityHeaders, policy::ClientKind};
+
+/// The answer to one question of a proxy.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Let it pass, with these headers.
+    Forward(Arc<IdentityHeaders>),
+    /// Nobody we know; a browser goes and logs in.
+    Challenge(Challenge),
+    /// No.
+    Refuse(Refusal),
+}
+
+/// A request for a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// Where a login for this request begins.
+    pub login: SafeRedirect,
+    /// The host that asks for it.
+    pub realm: String,
+    /// Who is asking.
+    pub client: ClientKind,
+}
+
+/// A refusal that no login helps against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The stable word for it, in logs and metrics.
+    pub reason: &'static str,
+    /// The host that refuses.
+    pub host: String,
+    /// Who is asking.
+    pub client: ClientKind,
+}
+
+/// A verdict, and why; for the log.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// What the proxy is told.
+    pub verdict: Verdict,
+    /// The stable word for the outcome.
+    pub reason: &'static str,
+    /// The rule that decided, if one did.
+    pub rule: Option<Arc<str>>,
+    /// The session's label, if there is one.
+    pub session: Option<String>,
+}

@@ -1,0 +1,94 @@
+//! Headers of a request, whoever has parsed them.
+
+use super::DialectError;
+
+/// Headers as the HTTP server read them.
+pub trait Headers {
+    /// Calls `see` with each header: its name in lower case, its value as bytes, in the order of arrival.
+    fn each(&self, see: &mut dyn FnMut(&str, &[u8]));
+}
+
+/// One header that the proxy has to set, exactly once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Single {
+    value: Option<String>,
+    repeated: bool,
+    malformed: bool,
+}
+
+impl Single {
+    pub(super) fn see(&mut self, value: &[u8]) {
+        self.repeated |= self.value.is_some() || self.malformed;
+        match std::str::from_utf8(value) {
+            Ok(text) => self.value = Some(text.to_owned()),
+            Err(_) => self.malformed = true,
+        }
+    }
+
+    pub(super) fn take(self, name: &'static str) -> Result<String, DialectError> {
+        if self.repeated {
+            return Err(DialectError::Repeated(name));
+        }
+        if self.malformed {
+            return Err(DialectError::Malformed(name));
+        }
+        self.value.filter(|value| !value.is_empty()).ok_or(DialectError::Missing(name))
+    }
+}
+
+/// What every dialect reads of the client's own headers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Client {
+    accepts_html: bool,
+    fetch_mode: Option<Vec<u8>>,
+    has_fetch_metadata: bool,
+    is_script: bool,
+    is_upgrade: bool,
+    has_origin: bool,
+    asks_method: bool,
+    pub(super) forwarded_for: Vec<Vec<u8>>,
+}
+
+impl Client {
+    pub(super) fn see(&mut self, name: &str, value: &[u8]) {
+        match name {
+            "accept" => self.accepts_html |= contains(value, b"text/html"),
+            "sec-fetch-mode" => {
+                self.has_fetch_metadata = true;
+                self.fetch_mode = Some(value.to_vec());
+            }
+            "sec-fetch-site" | "sec-fetch-dest" | "sec-fetch-user" => self.has_fetch_metadata = true,
+            "x-requested-with" => self.is_script = true,
+            "upgrade" => self.is_upgrade = true,
+            "origin" => self.has_origin = true,
+            "access-control-request-method" => self.asks_method = true,
+            "x-forwarded-for" => self.forwarded_for.push(value.to_vec()),
+            _ => self.is_upgrade |= name.starts_with("sec-websocket-"),
+        }
+    }
+
+    /// A person looks at the answer: only such a request is sent to log in.
+    pub(super) fn is_navigation(&self, method: &str) -> bool {
+        let goes_to_page = match &self.fetch_mode {
+            Some(mode) => mode == b"navigate",
+            None => !self.has_fetch_metadata && self.accepts_html,
+        };
+        matches!(method, "GET" | "HEAD") && goes_to_page && !self.is_script && !self.is_upgrade
+    }
+
+    /// The Fetch standard's preflight.
+    pub(super) fn is_preflight(&self, method: &str) -> bool {
+        method == "OPTIONS" && self.has_origin && self.asks_method
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
+}
+
+/// A method is a token (RFC 9110 §5.6.2); it is passed on as it is.
+pub(super) fn method(text: String, name: &'static str) -> Result<Box<str>, DialectError> {
+    let is_token = text.len() <= 32
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+    if is_token { Ok(text.into()) } else { Err(DialectError::Malformed(name)) }
+}

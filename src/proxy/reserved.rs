@@ -1,0 +1,96 @@
+//! Headers by which applications know people: no client may send one.
+
+use foldhash::{HashSet, HashSetExt};
+
+/// Families of identity headers, whether we send them or not: some application behind some other gate reads them.
+const PREFIXES: [&str; 4] = ["x-pomerium-", "x-auth-request-", "remote-", "x-vestibule-"];
+const NAMES: [&str; 6] = [
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-access-token",
+    "x-forwarded-name",
+];
+/// What a client or a proxy may send although its name begins so: a program's credential, and ingress-nginx's redirect
+/// target, which nobody here reads. In this very spelling alone.
+const EXEMPT: [&str; 2] = ["x-pomerium-authorization", "x-auth-request-redirect"];
+
+/// Names that no client may send, in any spelling that some server reads as the same: CGI and its heirs turn `-`, and
+/// some proxies `.`, into `_`.
+#[derive(Debug)]
+pub struct ReservedNames(HashSet<String>);
+
+impl ReservedNames {
+    /// The families, and those of our own headers that are in none of them.
+    pub fn new<'a>(own: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut names = HashSet::new();
+        names.extend(NAMES.into_iter().chain(own).map(canonical));
+        Self(names)
+    }
+
+    /// Whether `name`, in lower case, is one of them.
+    pub fn contains(&self, name: &str) -> bool {
+        // Nearly no header has such a beginning, and the hash is only computed for what could be one.
+        if EXEMPT.contains(&name) {
+            return false;
+        }
+        if name.bytes().all(|byte| byte != b'_' && byte != b'.') {
+            return PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || self.0.contains(name);
+        }
+        let name = canonical(name);
+        PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || self.0.contains(&name)
+    }
+}
+
+fn canonical(name: &str) -> String {
+    name.chars()
+        .map(|letter| match letter {
+            '_' | '.' => '-',
+            letter => letter.to_ascii_lowercase(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_header_is_known_in_every_spelling() {
+        let reserved = ReservedNames::new(["x-corp-user", "x_corp_group"]);
+        let mut tried = 0;
+        for name in [
+            "x-pomerium-jwt-assertion", "x-pomerium-iap-jwt-assertion", "x-pomerium-claim-email", "x-pomerium-authenticated-user-id",
+            "x-auth-request-user", "x-auth-request-email", "x-auth-request-access-token", "x-forwarded-user", "x-forwarded-email",
+            "x-forwarded-groups", "x-forwarded-preferred-username", "x-forwarded-access-token", "remote-user", "remote-groups", "remote-email", "remote-name",
+            "x-corp-user", "x-corp-group", "x-vestibule-anything",
+        ] {
+            let places: Vec<usize> = name.match_indices('-').map(|(at, _)| at).collect();
+            for mask in 0..3usize.pow(u32::try_from(places.len()).unwrap()) {
+                let mut spelling = name.as_bytes().to_vec();
+                let mut rest = mask;
+                for at in &places {
+                    spelling[*at] = [b'-', b'_', b'.'][rest % 3];
+                    rest /= 3;
+                }
+                let spelling = String::from_utf8(spelling).unwrap();
+                assert!(reserved.contains(&spelling), "{spelling}");
+                tried += 1;
+            }
+        }
+        assert!(tried >= 600, "{tried}");
+        assert!(reserved.contains("x_pomerium_authorization"), "only in its own spelling");
+    }
+
+    #[test]
+    fn other_headers_pass() {
+        let reserved = ReservedNames::new([]);
+        for name in [
+            "accept", "cookie", "authorization", "x-forwarded-for", "x-forwarded-host", "x-forwarded-uri", "x-original-url",
+            "x-requested-with", "x-pomerium-authorization", "x-auth-request-redirect", "sec-fetch-mode", "x.y_z", "remote",
+        ] {
+            assert!(!reserved.contains(name), "{name}");
+        }
+    }
+}
