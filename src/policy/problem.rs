@@ -134,7 +134,7 @@ pub(super) fn suggest(word: &str, names: &[&str]) -> String {
         .map(|name| (distance(word, name), name))
         .min_by_key(|(distance, _)| *distance);
     match nearest {
-        Some((distance, name)) if distance <= 1 + name.len() / 4 => {
+        Some((distance, name)) if distance <= 2.max(name.len() / 3) && distance < name.len() => {
             format!("did you mean `{name}`?")
         }
         _ => format!("there are {}", list(names)),
