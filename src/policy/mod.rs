@@ -1,9 +1,145 @@
 //! May this person do this? Pure: no I/O, no clock but the argument, no HTTP type.
+//!
+//! [`Policy::compile`] turns the routes of the configuration into rules once; [`Policy::decide`] asks them, for each
+//! request, without allocating. The first route in the order of the configuration that is about the host and the path
+//! decides alone. There deny wins, and nothing but an allow rule that certainly holds lets anybody through.
+//!
+//! # Why
+//! Three things that are not known never turn into a yes: who the person is (then the answer is [`Decision::SignIn`],
+//! provided that it can help), the client's address, and a value that the person does not have. [`truth`] is how. And
+//! whatever could be read in two ways, a path as much as a policy, is refused rather than guessed.
 
+mod criterion;
+mod decision;
+mod pattern;
+mod ppl;
+mod problem;
 mod request;
 mod route;
+mod rule;
+mod shortcut;
+mod table;
+mod trace;
+mod truth;
+
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    address::{Host, Origin},
+    identity::Identity,
+};
+
+use self::{
+    problem::Report,
+    table::RouteTable,
+    trace::{Recorder, Silent, Thorough},
+};
 
 pub use self::{
+    decision::{Decision, Denial, Permit, Reason, Ruling},
+    problem::{PolicyProblem, Step},
     request::{AccessRequest, ClientKind},
-    route::RouteSettings,
+    route::{Route, RouteSettings},
+    rule::Action,
+    trace::{CriterionTrace, Outcome, RuleOutcome, RuleTrace, Trace},
 };
+
+/// Every route with its rules, compiled.
+#[derive(Debug)]
+pub struct Policy {
+    table: RouteTable,
+}
+
+impl Policy {
+    /// Compiles routes in the order of the configuration.
+    ///
+    /// # Errors
+    /// Every problem of every route, in that order.
+    pub fn compile(routes: &[RouteSettings]) -> Result<Self, Vec<PolicyProblem>> {
+        let mut report = Report::default();
+        let mut compiled = Vec::with_capacity(routes.len());
+        for (index, settings) in routes.iter().enumerate() {
+            report.turn_to(index);
+            compiled.extend(Route::read(index, settings, &mut report));
+        }
+        let table = RouteTable::new(compiled);
+        table.refuse_unreachable(&mut report);
+        if report.count() == 0 {
+            Ok(Self { table })
+        } else {
+            Err(report.into_problems())
+        }
+    }
+
+    /// How many routes there are.
+    pub const fn route_count(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether a route is about the host.
+    pub fn knows(&self, host: &Host) -> bool {
+        self.table.first(host, |_| true).is_some()
+    }
+
+    /// How URLs on this host begin: with the scheme of the first route that is about it.
+    pub fn origin_of(&self, host: &Host) -> Option<Origin> {
+        let route = self.table.first(host, |_| true)?;
+        Some(Origin::new(route.scheme(), host.clone()))
+    }
+
+    /// Decides. Neither the query nor the scheme of the request has a say.
+    pub fn decide<'a>(
+        &'a self,
+        request: &'a AccessRequest,
+        identity: Option<&'a Identity>,
+    ) -> Decision<'a> {
+        let trace = self.judge(request, identity, &mut Silent);
+        match (trace.ruling, trace.route, trace.rule) {
+            (Ruling::Deny(reason), _, _) => Decision::Deny(Denial::new(reason, trace)),
+            (Ruling::Allow, Some(route), Some(rule)) => {
+                Decision::Allow(Permit::new(route, request, identity, rule, trace))
+            }
+            // An allow comes with its route and its rule; were it not so, it would grant nothing.
+            (Ruling::Allow | Ruling::SignIn, _, _) => Decision::SignIn(trace),
+        }
+    }
+
+    /// Decides in the same way, and says what every rule of the route came to.
+    pub fn explain<'a>(
+        &'a self,
+        request: &AccessRequest,
+        identity: Option<&Identity>,
+    ) -> Trace<'a> {
+        let mut recorder = Thorough::default();
+        let trace = self.judge(request, identity, &mut recorder);
+        Trace {
+            rules: recorder.into_rules(),
+            ..trace
+        }
+    }
+
+    fn judge<'a, R: Recorder<'a>>(
+        &'a self,
+        request: &AccessRequest,
+        identity: Option<&Identity>,
+        recorder: &mut R,
+    ) -> Trace<'a> {
+        let path = &request.target.path;
+        let route = self
+            .table
+            .first(&request.host, |route| route.path().matches(path));
+        let (ruling, rule) = match route {
+            _ if route::is_reserved(path) => (Ruling::Deny(Reason::ReservedPath), None),
+            Some(route) => route.judge(request, identity, recorder),
+            None if self.knows(&request.host) => (Ruling::Deny(Reason::NoRoute), None),
+            None => (Ruling::Deny(Reason::UnknownHost), None),
+        };
+        Trace {
+            ruling,
+            route,
+            rule,
+            rules: Vec::new(),
+        }
+    }
+}

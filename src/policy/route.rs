@@ -4,6 +4,22 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::{
+    criterion::Facts,
+    decision::{Reason, Ruling},
+    pattern::{HostPattern, PathPattern},
+    ppl,
+    problem::{Report, suggest},
+    request::AccessRequest,
+    rule::{Action, Rule},
+    shortcut,
+    trace::Recorder,
+};
+use crate::{
+    address::{Ambiguities, Ambiguity, CanonicalPath, Scheme},
+    identity::Identity,
+};
+
 /// A route as the operator wrote it; [`super`] compiles it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RouteSettings {
@@ -33,4 +49,249 @@ pub struct RouteSettings {
     pub cors_allow_preflight: bool,
     /// Names of [`crate::address::Ambiguity`] that paths of this route may have.
     pub allow_ambiguous_path: Vec<String>,
+}
+
+/// A route, compiled.
+#[derive(Debug)]
+pub struct Route {
+    index: usize,
+    from: Box<str>,
+    scheme: Scheme,
+    host: HostPattern,
+    path: PathPattern,
+    ambiguities: Ambiguities,
+    deny: Box<[Rule]>,
+    allow: Box<[Rule]>,
+}
+
+/// Vestibule's own paths, on every host. The host proxy sends them elsewhere than to a decision.
+const RESERVED: [&str; 2] = ["/.pomerium", "/.well-known/pomerium"];
+
+/// Whether this is one of Vestibule's own paths: whole segments, nothing else.
+pub(super) fn is_reserved(path: &CanonicalPath) -> bool {
+    RESERVED.iter().any(|reserved| path.is_within(reserved))
+}
+
+impl Route {
+    /// Reads the route that `report` stands at; nothing when it has a problem.
+    pub(super) fn read(
+        index: usize,
+        settings: &RouteSettings,
+        report: &mut Report,
+    ) -> Option<Self> {
+        let problems_before = report.count();
+        let from = report.within("from", |report| {
+            HostPattern::read(&settings.from)
+                .map_err(|fault| report.problem(fault.message, fault.mend))
+                .ok()
+        });
+        let path = PathPattern::read(
+            settings.prefix.as_deref(),
+            settings.path.as_deref(),
+            settings.regex.as_deref(),
+            report,
+        );
+        let ambiguities = ambiguities(&settings.allow_ambiguous_path, report);
+        if let Some(path) = &path {
+            refuse_dead_path(path, ambiguities, report);
+        }
+        let mut rules = shortcut::read(settings, report);
+        if let Some(policy) = &settings.policy {
+            rules.extend(report.within("policy", |report| ppl::read(policy, report)));
+        }
+        if report.count() == problems_before {
+            refuse_closed_route(settings, &rules, report);
+        }
+        let (deny, allow): (Vec<Rule>, Vec<Rule>) = rules
+            .into_iter()
+            .partition(|rule| rule.action() == Action::Deny);
+        let ((scheme, host), path) = from.zip(path)?;
+        (report.count() == problems_before).then(|| Self {
+            index,
+            from: settings.from.as_str().into(),
+            scheme,
+            host,
+            path,
+            ambiguities,
+            deny: deny.into(),
+            allow: allow.into(),
+        })
+    }
+
+    /// Its place in the configuration, counted from zero.
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Its `from`, as it was written.
+    pub fn from(&self) -> &str {
+        &self.from
+    }
+
+    pub(super) const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    pub(super) const fn host(&self) -> &HostPattern {
+        &self.host
+    }
+
+    pub(super) const fn path(&self) -> &PathPattern {
+        &self.path
+    }
+
+    /// What the rules say, and the rule that says it. Deny wins; without a rule that allows, it is deny.
+    pub(super) fn judge<'a, R: Recorder<'a>>(
+        &'a self,
+        request: &AccessRequest,
+        identity: Option<&Identity>,
+        recorder: &mut R,
+    ) -> (Ruling, Option<&'a str>) {
+        if !request
+            .target
+            .path
+            .ambiguities()
+            .is_subset_of(self.ambiguities)
+        {
+            return (Ruling::Deny(Reason::AmbiguousPath), None);
+        }
+        let facts = Facts { request, identity };
+        let (denied, contested) = self.objections(facts, recorder);
+        if denied.is_some() && !R::THOROUGH {
+            return (Ruling::Deny(Reason::DeniedByRule), denied);
+        }
+        let (allowed, invited) = self.grants(facts, recorder);
+        if denied.is_some() {
+            return (Ruling::Deny(Reason::DeniedByRule), denied);
+        }
+        match (allowed, contested, invited) {
+            (Some(_), None, _) => (Ruling::Allow, allowed),
+            (Some(_), Some(_), _) | (None, Some(_), Some(_)) => (Ruling::SignIn, contested),
+            (None, None, Some(_)) => (Ruling::SignIn, invited),
+            (None, _, None) => (Ruling::Deny(Reason::NotAllowed), None),
+        }
+    }
+
+    /// The first rule that denies, and the first that would deny some people.
+    fn objections<'a, R: Recorder<'a>>(
+        &'a self,
+        facts: Facts<'_>,
+        recorder: &mut R,
+    ) -> (Option<&'a str>, Option<&'a str>) {
+        let mut denied = None;
+        let mut contested = None;
+        for rule in &self.deny {
+            let truth = rule.evaluate(facts, recorder);
+            if truth.denies() {
+                denied = denied.or(Some(rule.label()));
+                if !R::THOROUGH {
+                    break;
+                }
+            } else if truth.may_deny() {
+                contested = contested.or(Some(rule.label()));
+            }
+        }
+        (denied, contested)
+    }
+
+    /// The first rule that allows, and the first that would allow some people.
+    fn grants<'a, R: Recorder<'a>>(
+        &'a self,
+        facts: Facts<'_>,
+        recorder: &mut R,
+    ) -> (Option<&'a str>, Option<&'a str>) {
+        let mut allowed = None;
+        let mut invited = None;
+        for rule in &self.allow {
+            let truth = rule.evaluate(facts, recorder);
+            if truth.grants() {
+                allowed = allowed.or(Some(rule.label()));
+                if !R::THOROUGH {
+                    break;
+                }
+            } else if truth.may_grant() {
+                invited = invited.or(Some(rule.label()));
+            }
+        }
+        (allowed, invited)
+    }
+}
+
+fn ambiguities(names: &[String], report: &mut Report) -> Ambiguities {
+    report.within("allow_ambiguous_path", |report| {
+        let mut known = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            match Ambiguity::ALL.into_iter().find(|(word, _)| word == name) {
+                Some((_, ambiguity)) => known.push(ambiguity),
+                None => report.within(index, |report| {
+                    report.problem(
+                        format!("there is no ambiguity `{name}`"),
+                        suggest(name, &Ambiguity::ALL.map(|(word, _)| word)),
+                    );
+                }),
+            }
+        }
+        if Ambiguity::ALL
+            .iter()
+            .all(|(_, ambiguity)| known.contains(ambiguity))
+        {
+            report.problem(
+                "with all of them, the application could see another path than the rules",
+                "list those alone that the application needs",
+            );
+        }
+        known.into_iter().collect()
+    })
+}
+
+/// A route whose path no request can have, or no request that gets as far as its rules.
+fn refuse_dead_path(path: &PathPattern, ambiguities: Ambiguities, report: &mut Report) {
+    let Some(path) = path.literal() else {
+        return;
+    };
+    if !path.ambiguities().is_subset_of(ambiguities) {
+        let needed: Vec<&str> = Ambiguity::ALL
+            .into_iter()
+            .filter(|(_, ambiguity)| {
+                let one = Ambiguities::from_iter([*ambiguity]);
+                one.is_subset_of(path.ambiguities()) && !one.is_subset_of(ambiguities)
+            })
+            .map(|(word, _)| word)
+            .collect();
+        report.problem(
+            format!(
+                "every request for `{}` is denied as ambiguous",
+                path.as_str()
+            ),
+            format!("add to `allow_ambiguous_path`: {}", needed.join(", ")),
+        );
+    }
+    if is_reserved(path) {
+        report.problem(
+            format!("`{}` is one of Vestibule's own paths", path.as_str()),
+            "remove the route: the host proxy sends these paths to Vestibule without asking",
+        );
+    }
+}
+
+/// A route that nobody can ever use is an oversight, unless it says so.
+fn refuse_closed_route(settings: &RouteSettings, rules: &[Rule], report: &mut Report) {
+    let opened = rules
+        .iter()
+        .filter(|rule| rule.action() == Action::Allow)
+        .count();
+    if opened > usize::from(settings.cors_allow_preflight) {
+        return;
+    }
+    let message = match (rules.is_empty(), settings.cors_allow_preflight) {
+        (true, _) => "nobody can ever pass: the route has no rules",
+        (false, true) => "nobody can ever pass but CORS preflights",
+        (false, false) => "nobody can ever pass: the route has deny rules alone",
+    };
+    report.problem(
+        message,
+        "add `policy` with `allow`, `allowed_users`, `allowed_domains`, `allowed_groups`, `allowed_idp_claims`, \
+         `allow_any_authenticated_user` or `allow_public_unauthenticated_access`; to close a route on purpose, \
+         `policy: {allow: {and: [{reject: true}]}}`",
+    );
 }
