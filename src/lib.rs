@@ -37,3 +37,4 @@ pub mod session;
 pub mod store;
 pub mod telemetry;
 pub mod web;
+pub mod proxy;

@@ -11,7 +11,21 @@ use crate::{
     clock::{Clock, Timestamp},
     policy::{AccessRequest, Decision, Policy},
     session::SessionError,
+    telemetry::{DecisionLine, DecisionLogger},
 };
+
+/// A question, as a proxy put it.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// What is asked.
+    pub request: &'a AccessRequest,
+    /// What the request shows of who it is from.
+    pub credential: Credential<'a>,
+    /// The request's id, for the log.
+    pub id: &'a str,
+    /// The proxy's dialect, for the log.
+    pub dialect: &'static str,
+}
 
 /// Why no verdict could be reached. A refusal is a [`Verdict`], not one of these.
 #[derive(Debug, Error)]
@@ -29,13 +43,20 @@ pub struct Authorizer {
     policy: Arc<Policy>,
     visits: Visits,
     assertions: Arc<Assertions>,
+    log: DecisionLogger,
     clock: Arc<dyn Clock>,
 }
 
 impl Authorizer {
     /// Decides by `policy`.
-    pub fn new(policy: Arc<Policy>, visits: Visits, assertions: Arc<Assertions>, clock: Arc<dyn Clock>) -> Self {
-        Self { policy, visits, assertions, clock }
+    pub fn new(
+        policy: Arc<Policy>,
+        visits: Visits,
+        assertions: Arc<Assertions>,
+        log: DecisionLogger,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { policy, visits, assertions, log, clock }
     }
 
     /// Whether cookies of `host` are `Secure`; `None` when the host is not ours.
@@ -43,44 +64,49 @@ impl Authorizer {
         self.visits.places().find(host).map(|place| place.origin.is_secure())
     }
 
-    /// Decides one request.
-    pub async fn authorize(
-        &self,
-        request: &AccessRequest,
-        credential: Credential<'_>,
-    ) -> Result<Decided, AuthorizeError> {
+    /// Decides one request, and writes down how.
+    pub async fn authorize(&self, question: Question<'_>) -> Result<Decided, AuthorizeError> {
         let now = self.clock.now();
-        let visit = match self.visits.places().find(&request.host).filter(|place| place.is_application) {
-            Some(place) => self.visits.find(credential, self.visits.places().audience(&place), now).await?,
+        let visit = match self.visits.places().find(&question.request.host).filter(|place| place.is_application) {
+            Some(place) => {
+                self.visits.find(question.credential, self.visits.places().audience(&place), now).await?
+            }
             // The policy refuses a host that it does not know; who asks makes no difference.
             None => Visit::Nobody,
         };
-        self.decide(request, &visit, now)
+        self.decide(question, &visit, now)
     }
 
-    fn decide(&self, request: &AccessRequest, visit: &Visit, now: Timestamp) -> Result<Decided, AuthorizeError> {
+    fn decide(&self, question: Question<'_>, visit: &Visit, now: Timestamp) -> Result<Decided, AuthorizeError> {
+        let request = question.request;
         let live = visit.person();
         let decision = self.policy.decide(request, live.map(|live| &live.session().identity));
-        let rule = decision.rule();
-        let (verdict, reason) = match (decision, visit) {
-            (Decision::Deny(denial), _) => (self.refuse(request, denial.reason().as_str()), denial.reason().as_str()),
+        let rule = decision.trace().rule();
+        let (verdict, reason) = match (&decision, visit) {
+            (Decision::Deny(denial), _) => (refuse(request, denial.reason().as_str()), denial.reason().as_str()),
             (_, Visit::Unusable) => (self.challenge(request), "unusable_credential"),
             (Decision::SignIn(_), _) => (self.challenge(request), "not_signed_in"),
             (Decision::Allow(permit), _) => {
-                (Verdict::Forward(self.assertions.headers(&permit, live, now)?), "allowed")
+                (Verdict::Forward(self.assertions.headers(permit, live, now)?), "allowed")
             }
         };
-        Ok(Decided { verdict, reason, rule, session: live.map(|live| live.session().label.clone()) })
-    }
-
-    fn refuse(&self, request: &AccessRequest, reason: &'static str) -> Verdict {
-        Verdict::Refuse(Refusal { reason, host: request.host.to_string(), client: request.client })
+        let line = DecisionLine {
+            request_id: question.id,
+            dialect: question.dialect,
+            decision: verdict.as_str(),
+            reason,
+            rule,
+            session: live.map(|live| live.session().label.as_str()),
+            method: &request.method,
+            host: request.host.name(),
+            path: request.target.path.as_str(),
+        };
+        self.log.write(&line, now);
+        Ok(Decided { verdict, reason })
     }
 
     fn challenge(&self, request: &AccessRequest) -> Verdict {
-        let Some(place) = self.visits.places().find(&request.host) else {
-            return self.refuse(request, "unknown_host");
-        };
+        let Some(place) = self.visits.places().find(&request.host) else { return refuse(request, "unknown_host") };
         let page = SafeRedirect::page(&place.origin, Some(&request.target.as_sent()));
         Verdict::Challenge(Challenge {
             login: SafeRedirect::own(&place.origin, "/.pomerium/sign_in", &[("pomerium_redirect_uri", page.as_str())]),
@@ -88,4 +114,8 @@ impl Authorizer {
             client: request.client,
         })
     }
+}
+
+fn refuse(request: &AccessRequest, reason: &'static str) -> Verdict {
+    Verdict::Refuse(Refusal { reason, host: request.host.to_string(), client: request.client })
 }

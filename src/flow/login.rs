@@ -76,11 +76,11 @@ pub struct Departure {
     pub tries: Option<Tries>,
 }
 
-/// A handle and for whom it is.
-#[derive(Debug, Default)]
+/// Back, with handles for this browser to keep.
+#[derive(Debug)]
 pub struct Arrival {
     /// Where.
-    pub to: Option<SafeRedirect>,
+    pub to: SafeRedirect,
     /// For the session cookie of this host (or of the shared domain).
     pub handle: Option<String>,
     /// For the cookie of the authenticate host.
@@ -267,14 +267,14 @@ impl Login {
                     Audience::Authenticate(_) => None,
                     _ => Some(handles.issue(session, audience)?),
                 };
-                Ok(Arrival { to: Some(page), handle, authenticate_handle, forget: Vec::new() })
+                Ok(Arrival { to: page, handle, authenticate_handle, forget: Vec::new() })
             }
             Next::Handoff { page, application, nonce } => {
                 let place = self.place_of(application)?;
                 let page = SafeRedirect::page(&place.origin, Some(page));
                 let wish = Wish { page, application: place.origin, nonce: nonce.clone() };
                 let to = handoff::give(&wish, session, &self.parts.keyring, now)?;
-                Ok(Arrival { to: Some(to), handle: None, authenticate_handle, forget: Vec::new() })
+                Ok(Arrival { to, handle: None, authenticate_handle, forget: Vec::new() })
             }
         }
     }
@@ -308,7 +308,7 @@ impl Login {
             sessions.end(&earlier, now).await?;
         }
         let handle = self.parts.visits.handles().issue(live.id(), audience)?;
-        Ok(Arrival { to: Some(gift.page), handle: Some(handle), authenticate_handle: None, forget: vec![id] })
+        Ok(Arrival { to: gift.page, handle: Some(handle), authenticate_handle: None, forget: vec![id] })
     }
 
     /// Only who could have ended the login comes here, so that nobody fills the store by beginning logins.

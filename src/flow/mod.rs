@@ -16,7 +16,7 @@ mod visit;
 
 pub use self::{
     account::{Account, AccountError, Profile},
-    authorize::{AuthorizeError, Authorizer},
+    authorize::{AuthorizeError, Authorizer, Question},
     login::{Arrival, Departure, Login, LoginError, LoginParts, Step},
     logout::Logout,
     pending::{Attempts, KeptAttempt, Tries},

@@ -16,6 +16,17 @@ pub enum Verdict {
     Refuse(Refusal),
 }
 
+impl Verdict {
+    /// The word for it, in logs and metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Forward(_) => "allow",
+            Self::Challenge(_) => "challenge",
+            Self::Refuse(_) => "refuse",
+        }
+    }
+}
+
 /// A request for a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
@@ -38,15 +49,11 @@ pub struct Refusal {
     pub client: ClientKind,
 }
 
-/// A verdict, and why; for the log.
+/// A verdict, and why; for the metrics.
 #[derive(Clone, Debug)]
 pub struct Decided {
     /// What the proxy is told.
     pub verdict: Verdict,
-    /// The stable word for the outcome.
+    /// The stable word for why.
     pub reason: &'static str,
-    /// The rule that decided, if one did.
-    pub rule: Option<Arc<str>>,
-    /// The session's label, if there is one.
-    pub session: Option<String>,
 }

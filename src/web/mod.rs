@@ -1,10 +1,30 @@
 //! HTTP in, HTTP out; the only room that knows actix.
+//!
+//! Three listeners, so that no public address can reach a decision by accident: pages and flows, decisions, metrics. A
+//! handler translates, and nothing else.
 
+mod account;
+mod assets;
+mod cookie;
+mod csrf;
+mod error;
+mod handoff;
+mod health;
+mod here;
+mod login;
+mod logout;
 mod page;
+mod respond;
+mod routes;
+mod server;
+mod verify;
+mod well_known;
 
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
+
+pub use self::server::{Bound, Parts, bind};
 
 /// The listeners.
 #[derive(Clone, Debug, PartialEq, Eq)]

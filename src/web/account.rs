@@ -1,0 +1,146 @@
+//! Looking at oneself.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+    web::Data,
+};
+
+use super::{
+    cookie::{Cookies, Kind},
+    csrf::Csrf,
+    error::{self, WebError},
+    here::Here,
+    page::{AccountPage, DeniedPage, Person, SessionFacts},
+    respond::{self, STYLE, redirect, written_out},
+};
+use crate::{
+    flow::{Account, Profile, SafeRedirect},
+    identity::Identity,
+};
+
+const SHOWN: [&str; 5] = ["sub", "email", "email_verified", "name", "groups"];
+
+/// `/`: on the authenticate host there is nothing but the account.
+pub(super) async fn first_page(here: Here) -> Result<HttpResponse, WebError> {
+    if !here.place.is_authenticate {
+        return Err(WebError::NotHere);
+    }
+    enter(here).await
+}
+
+/// `/.pomerium` without its slash.
+pub(super) async fn enter(here: Here) -> Result<HttpResponse, WebError> {
+    let to = SafeRedirect::own(&here.place.origin, "/.pomerium/", &[]);
+    Ok(redirect(StatusCode::FOUND, &to).finish())
+}
+
+/// `/.pomerium/`: who am I, and until when.
+pub(super) async fn account(
+    http: HttpRequest,
+    here: Here,
+    account: Data<Account>,
+    cookies: Data<Cookies>,
+    csrf: Data<Csrf>,
+) -> Result<HttpResponse, WebError> {
+    let profile = profile(&http, &here, &account, &cookies).await?;
+    let host = here.place.origin.host().name();
+    let page = AccountPage {
+        style: STYLE,
+        host: host.to_owned(),
+        csrf: profile.as_ref().map(|profile| csrf.proof(profile, host)).unwrap_or_default(),
+        session: profile.as_ref().map(facts),
+        claims: profile.as_ref().map(|profile| further_claims(identity(profile))).unwrap_or_default(),
+        person: profile.as_ref().map(|profile| person(identity(profile))),
+    };
+    respond::page(StatusCode::OK, &page)
+}
+
+/// `/.pomerium/user`: what applications are told, as JSON.
+pub(super) async fn user(
+    http: HttpRequest,
+    here: Here,
+    account: Data<Account>,
+    cookies: Data<Cookies>,
+) -> Result<HttpResponse, WebError> {
+    let profile = profile(&http, &here, &account, &cookies).await?.ok_or(WebError::NotSignedIn)?;
+    Ok(respond::guarded(StatusCode::OK).json(account.describe(&profile)))
+}
+
+/// `/.pomerium/jwt`: the assertion that the application gets.
+pub(super) async fn jwt(
+    http: HttpRequest,
+    here: Here,
+    account: Data<Account>,
+    cookies: Data<Cookies>,
+) -> Result<HttpResponse, WebError> {
+    let profile = profile(&http, &here, &account, &cookies).await?.ok_or(WebError::NotSignedIn)?;
+    let token = account.assertion(&here.place, &profile)?.ok_or(WebError::NotAllowed)?;
+    Ok(respond::guarded(StatusCode::OK).insert_header((header::CONTENT_TYPE, "application/jwt")).body(token))
+}
+
+/// `/.pomerium/denied`: the page for proxies that drop ours.
+pub(super) async fn denied(
+    http: HttpRequest,
+    here: Here,
+    account: Data<Account>,
+    cookies: Data<Cookies>,
+    csrf: Data<Csrf>,
+) -> Result<HttpResponse, WebError> {
+    let profile = profile(&http, &here, &account, &cookies).await?;
+    let host = here.place.origin.host().name();
+    let page = DeniedPage {
+        style: STYLE,
+        host: host.to_owned(),
+        csrf: profile.as_ref().map(|profile| csrf.proof(profile, host)).unwrap_or_default(),
+        person: profile.as_ref().map(|profile| person(identity(profile))),
+        reason: error::in_words("not_allowed").to_owned(),
+        reference: here.reference,
+    };
+    respond::page(StatusCode::FORBIDDEN, &page)
+}
+
+async fn profile(
+    http: &HttpRequest,
+    here: &Here,
+    account: &Account,
+    cookies: &Cookies,
+) -> Result<Option<Profile>, WebError> {
+    let credential = cookies.credential(http, Kind::of(&here.place), here.place.origin.is_secure());
+    Ok(account.profile(&here.place, credential).await?)
+}
+
+fn identity(profile: &Profile) -> &Identity {
+    &profile.live.session().identity
+}
+
+fn person(identity: &Identity) -> Person {
+    Person {
+        name: identity.name.clone().unwrap_or_default(),
+        email: identity.email.as_ref().map(ToString::to_string),
+        subject: identity.subject.clone(),
+        groups: identity.groups.clone(),
+        provider: identity.provider.clone(),
+        issuer: identity.issuer.clone(),
+    }
+}
+
+fn facts(profile: &Profile) -> SessionFacts {
+    let session = profile.live.session();
+    SessionFacts {
+        // Enough to tell sessions apart.
+        label: session.label.chars().take(8).collect(),
+        signed_in: written_out(session.signed_in),
+        ends: written_out(session.ends),
+        idle_ends: written_out(profile.idle_end),
+    }
+}
+
+fn further_claims(identity: &Identity) -> Vec<(String, String)> {
+    identity
+        .claims
+        .iter()
+        .filter(|(name, _)| !SHOWN.contains(name))
+        .map(|(name, values)| (name.to_owned(), values.join(", ")))
+        .collect()
+}

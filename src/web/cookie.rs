@@ -1,0 +1,225 @@
+//! What browsers keep for us.
+//!
+//! Names with `__Host-` are bound to one host and to TLS by the browser itself; on plain-HTTP loopback the prefix goes,
+//! and nothing else. A cookie that is there twice was planted by a neighbour under the same parent domain: neither
+//! counts.
+
+use std::time::Duration;
+
+use actix_web::{HttpRequest, http::header};
+use cookie::{Cookie, SameSite};
+
+use crate::{
+    address::Origin,
+    flow::{Attempts, Credential, KeptAttempt, Place, Places, Tries},
+    session::SessionSettings,
+};
+
+const SESSION: &str = "vestibule";
+const AUTHENTICATE: &str = "vestibule-sso";
+const LOGIN: &str = "vestibule-login-";
+const TRIES: &str = "vestibule-tries";
+const HOST_PREFIX: &str = "__Host-";
+/// For a cookie that several hosts share, which `__Host-` forbids.
+const SECURE_PREFIX: &str = "__Secure-";
+/// How long a login that has begun is kept.
+const ATTEMPT_AGE: Duration = Duration::from_secs(600);
+const TRIES_AGE: Duration = Duration::from_secs(60);
+/// No browser keeps a cookie longer (RFC 6265bis §5.5).
+const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3_600);
+
+/// Which of our cookies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The handle of an application host.
+    Session,
+    /// The handle of the authenticate host.
+    Authenticate,
+}
+
+impl Kind {
+    /// The cookie that says who somebody is on a host.
+    pub(super) const fn of(place: &Place) -> Self {
+        if place.is_application { Self::Session } else { Self::Authenticate }
+    }
+}
+
+/// Names and attributes of our cookies.
+#[derive(Clone, Debug)]
+pub(super) struct Cookies {
+    domain: Option<String>,
+    age: Duration,
+}
+
+impl Cookies {
+    pub(super) fn new(places: &Places, lifetimes: &SessionSettings) -> Self {
+        Self { domain: places.cookie_domain().map(str::to_owned), age: lifetimes.absolute.min(MAX_AGE) }
+    }
+
+    fn name(&self, kind: Kind, secure: bool) -> &'static str {
+        match (kind, secure, &self.domain) {
+            (Kind::Session, true, Some(_)) => "__Secure-vestibule",
+            (Kind::Session, true, None) => "__Host-vestibule",
+            (Kind::Session, false, _) => SESSION,
+            (Kind::Authenticate, true, _) => "__Host-vestibule-sso",
+            (Kind::Authenticate, false, _) => AUTHENTICATE,
+        }
+    }
+
+    /// What a request shows under one of our names.
+    pub(super) fn credential<'a>(&self, http: &'a HttpRequest, kind: Kind, secure: bool) -> Credential<'a> {
+        let name = self.name(kind, secure);
+        let mut found = Credential::None;
+        for (_, value) in pairs(http).filter(|(other, _)| *other == name.as_bytes()) {
+            found = match (found, std::str::from_utf8(value)) {
+                (Credential::None, Ok(handle)) => Credential::Handle(handle),
+                _ => Credential::Unusable,
+            };
+        }
+        found
+    }
+
+    /// The logins that this browser has begun here.
+    pub(super) fn attempts(&self, http: &HttpRequest, origin: &Origin) -> Attempts {
+        let prefix = prefixed(LOGIN, origin);
+        let kept = pairs(http).filter_map(|(name, value)| {
+            let id = std::str::from_utf8(name).ok()?.strip_prefix(&prefix)?;
+            Some(KeptAttempt { id: id.to_owned(), sealed: std::str::from_utf8(value).ok()?.to_owned() })
+        });
+        Attempts::new(kept.collect())
+    }
+
+    /// How often this browser lately began one.
+    pub(super) fn tries(&self, http: &HttpRequest, origin: &Origin) -> Option<String> {
+        let name = prefixed(TRIES, origin);
+        let (_, value) = pairs(http).find(|(other, _)| *other == name.as_bytes())?;
+        std::str::from_utf8(value).ok().map(str::to_owned)
+    }
+
+    /// Keeps a handle.
+    pub(super) fn keep(&self, kind: Kind, handle: String, origin: &Origin) -> String {
+        self.write(kind, handle, self.age, origin)
+    }
+
+    /// Deletes a handle, with the attributes that it was set with: a browser ignores others.
+    pub(super) fn delete(&self, kind: Kind, origin: &Origin) -> String {
+        self.write(kind, String::new(), Duration::ZERO, origin)
+    }
+
+    fn write(&self, kind: Kind, value: String, age: Duration, origin: &Origin) -> String {
+        let name = self.name(kind, origin.is_secure()).to_owned();
+        let domain = self.domain.as_deref().filter(|_| kind == Kind::Session);
+        set(name, value, age, domain, origin)
+    }
+
+    /// Keeps a login that has begun.
+    pub(super) fn keep_attempt(&self, attempt: KeptAttempt, origin: &Origin) -> String {
+        set(prefixed(LOGIN, origin) + &attempt.id, attempt.sealed, ATTEMPT_AGE, None, origin)
+    }
+
+    /// Forgets one.
+    pub(super) fn delete_attempt(&self, id: &str, origin: &Origin) -> String {
+        set(prefixed(LOGIN, origin) + id, String::new(), Duration::ZERO, None, origin)
+    }
+
+    /// Keeps how often one began.
+    pub(super) fn keep_tries(&self, tries: &Tries, origin: &Origin) -> String {
+        set(prefixed(TRIES, origin), tries.to_text(), TRIES_AGE, None, origin)
+    }
+}
+
+fn prefixed(name: &str, origin: &Origin) -> String {
+    let prefix = if origin.is_secure() { HOST_PREFIX } else { "" };
+    format!("{prefix}{name}")
+}
+
+/// A `Set-Cookie` value (RFC 6265bis §4.1).
+fn set(name: String, value: String, age: Duration, domain: Option<&str>, origin: &Origin) -> String {
+    debug_assert!(domain.is_none() || !name.starts_with(HOST_PREFIX), "a browser would refuse it");
+    debug_assert!(domain.is_none() || !origin.is_secure() || name.starts_with(SECURE_PREFIX), "shared, over TLS");
+    let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+    let mut cookie = Cookie::build((name, value))
+        .path("/")
+        .http_only(true)
+        .secure(origin.is_secure())
+        .same_site(SameSite::Lax)
+        .max_age(time::Duration::seconds(seconds));
+    if let Some(domain) = domain {
+        cookie = cookie.domain(domain.to_owned());
+    }
+    cookie.build().to_string()
+}
+
+/// Names and values as bytes (RFC 6265bis §5.7), without any further reading: no quotes, no `$Version`, no folding. A
+/// pair without `=` has a value and no name, and so is none of ours.
+fn pairs(http: &HttpRequest) -> impl Iterator<Item = (&[u8], &[u8])> {
+    http.headers()
+        .get_all(header::COOKIE)
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|pair| {
+            let at = pair.iter().position(|byte| *byte == b'=')?;
+            let (name, value) = pair.split_at_checked(at)?;
+            Some((trim(name), trim(value.get(1..)?)))
+        })
+}
+
+fn trim(bytes: &[u8]) -> &[u8] {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = bytes.iter().position(|byte| !is_blank(byte)).unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(|byte| !is_blank(byte)).map_or(start, |at| at + 1);
+    bytes.get(start..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn cookies(domain: Option<&str>) -> Cookies {
+        Cookies { domain: domain.map(str::to_owned), age: Duration::from_secs(3_600) }
+    }
+
+    fn shown(lines: &[&[u8]]) -> String {
+        let mut request = TestRequest::default();
+        for line in lines {
+            request = request.append_header((header::COOKIE, header::HeaderValue::from_bytes(line).unwrap()));
+        }
+        format!("{:?}", cookies(None).credential(&request.to_http_request(), Kind::Session, true))
+    }
+
+    #[test]
+    fn a_cookie_is_found_by_its_exact_name() {
+        for line in [&b"__Host-vestibule=h"[..], b"a=b; __Host-vestibule=h ;c=d", b"a;b;;=; \t__Host-vestibule = h"] {
+            assert_eq!(shown(&[line]), r#"Handle("h")"#, "{line:?}");
+        }
+        for line in [
+            &b"vestibule=h"[..], b"__host-vestibule=h", b"__Host-vestibule2=h", b"x__Host-vestibule=h", b"=__Host-vestibule=h",
+            b"\"__Host-vestibule\"=h", b"$Version=1,__Host-vestibule=h", b"\xe2\x80\x80__Host-vestibule=h", b"__Host-vestibule", b"\xa0__Host-vestibule=h",
+        ] {
+            assert_eq!(shown(&[line]), "None", "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_twice_is_no_credential() {
+        assert_eq!(shown(&[b"__Host-vestibule=a; __Host-vestibule=a"]), "Unusable");
+        assert_eq!(shown(&[b"__Host-vestibule=a", b"__Host-vestibule=b"]), "Unusable");
+        assert_eq!(shown(&[b"__Host-vestibule=\xff"]), "Unusable");
+    }
+
+    #[test]
+    fn a_cookie_is_deleted_with_the_attributes_that_it_was_set_with() {
+        let origin = |text| Origin::parse(text).unwrap();
+        for (domain, at, expected) in [
+            (None, "https://app.example.com", "__Host-vestibule=v; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=3600"),
+            (Some("example.com"), "https://app.example.com", "__Secure-vestibule=v; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=3600"),
+            (None, "http://app.localhost:8080", "vestibule=v; HttpOnly; SameSite=Lax; Path=/; Max-Age=3600"),
+        ] {
+            let set = cookies(domain).keep(Kind::Session, "v".to_owned(), &origin(at));
+            assert_eq!(set, expected);
+            let deleted = cookies(domain).delete(Kind::Session, &origin(at));
+            assert_eq!(deleted, expected.replace("=v;", "=;").replace("Max-Age=3600", "Max-Age=0"));
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Whether a person meant it.
+//!
+//! A request that changes something counts when the browser says that it comes from our own page or from the address
+//! bar (`Sec-Fetch-Site`), or when it carries a proof that only the session's owner could read.
+
+use actix_web::HttpRequest;
+
+use crate::{crypto::MacKey, flow::Profile};
+
+/// Where a proof stands in a header, for scripts of the application.
+pub(super) const HEADER: &str = "x-csrf-token";
+
+/// Makes and checks proofs.
+#[derive(Debug)]
+pub(super) struct Csrf(MacKey);
+
+impl Csrf {
+    pub(super) const fn new(key: MacKey) -> Self {
+        Self(key)
+    }
+
+    /// A proof for one session on one host.
+    pub(super) fn proof(&self, profile: &Profile, host: &str) -> String {
+        self.0.prove(&[profile.live.key().as_bytes(), host.as_bytes()])
+    }
+
+    /// Whether the session's owner meant this request.
+    pub(super) fn is_meant(&self, http: &HttpRequest, form: Option<&str>, profile: &Profile, host: &str) -> bool {
+        let shown = form.or_else(|| http.headers().get(HEADER)?.to_str().ok());
+        is_own(http)
+            || shown.is_some_and(|proof| self.0.is_proof(&[profile.live.key().as_bytes(), host.as_bytes()], proof))
+    }
+}
+
+/// Whether the browser says that the request comes from this very origin, or from the person.
+fn is_own(http: &HttpRequest) -> bool {
+    let mut sites = http.headers().get_all("sec-fetch-site");
+    match (sites.next().map(|site| site.as_bytes()), sites.next()) {
+        (Some(site), None) => matches!(site, b"same-origin" | b"none"),
+        _ => false,
+    }
+}

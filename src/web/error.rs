@@ -1,0 +1,290 @@
+//! From errors to statuses, and to words. The one place for both; each error is logged here, once.
+
+use std::{error::Error, fmt::Write};
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::{StatusCode, header},
+    middleware::Next,
+};
+use thiserror::Error;
+use tracing::{error, info, warn};
+
+use super::{
+    here,
+    page::{ErrorPage, Link, SignInPage},
+    respond::{self, STYLE},
+};
+use crate::{
+    flow::{AccountError, AuthorizeError, LoginError},
+    identity::ProviderError,
+    proxy::DialectError,
+    session::SessionError,
+    telemetry::{DecisionLabels, Metrics},
+};
+
+/// Why a question was not answered.
+#[derive(Debug, Error)]
+pub(super) enum VerifyError {
+    /// Who asks is none of our proxies.
+    #[error("the peer is not among trusted_proxies")]
+    Untrusted,
+    /// No such address.
+    #[error("no dialect has this address")]
+    NoDialect,
+    /// The question cannot be read.
+    #[error(transparent)]
+    Dialect(#[from] DialectError),
+    /// No verdict could be reached.
+    #[error(transparent)]
+    Authorize(#[from] AuthorizeError),
+    /// The answer cannot be written.
+    #[error("the answer has a header that cannot be written")]
+    Reply,
+}
+
+/// Refuses, since no answer is no. The status is one that every proxy takes for a refusal; the body is empty.
+pub(super) fn refuse(error: &VerifyError, dialect: &'static str, reference: &str, metrics: &Metrics) -> HttpResponse {
+    let (status, decision, reason) = match error {
+        VerifyError::Untrusted => (StatusCode::FORBIDDEN, "refuse", "untrusted_peer"),
+        VerifyError::NoDialect => (StatusCode::NOT_FOUND, "bad_question", "no_dialect"),
+        VerifyError::Dialect(error) if error.is_forbidden() => (StatusCode::FORBIDDEN, "refuse", error.reason()),
+        VerifyError::Dialect(error) => (StatusCode::BAD_REQUEST, "bad_question", error.reason()),
+        VerifyError::Authorize(AuthorizeError::Session(_)) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "failure", "session_store")
+        }
+        VerifyError::Authorize(_) | VerifyError::Reply => (StatusCode::SERVICE_UNAVAILABLE, "failure", "assertion"),
+    };
+    metrics.decisions.get_or_create(&DecisionLabels { dialect, decision, reason }).inc();
+    if decision == "failure" {
+        error!(request_id = reference, dialect, decision, reason, error = causes(error), "could not decide a request");
+    } else {
+        warn!(request_id = reference, dialect, decision, reason, error = causes(error), "refused a question");
+    }
+    HttpResponse::build(status)
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::VARY, "Cookie, Authorization"))
+        .finish()
+}
+
+/// A reason, as the denied page says it.
+pub(super) fn in_words(reason: &str) -> &'static str {
+    match reason {
+        "unknown_host" => "This address is not one that is protected here.",
+        "no_route" => "No rule speaks about this page.",
+        "ambiguous_path" => "The address of this page can be read in more than one way.",
+        "reserved_path" => "The proxy asked about a page that belongs to the sign-in service.",
+        "denied_by_rule" => "A rule denies you this page.",
+        _ => "No rule allows you this page.",
+    }
+}
+
+/// Why a page was not shown.
+#[derive(Debug, Error)]
+pub(super) enum WebError {
+    /// No such page, or not on this host.
+    #[error("there is no such page")]
+    NotHere,
+    /// Nobody is signed in.
+    #[error("nobody is signed in")]
+    NotSignedIn,
+    /// A form or query that we did not write.
+    #[error("the request is malformed")]
+    Malformed,
+    /// No rule lets the person to the application.
+    #[error("no rule allows it")]
+    NotAllowed,
+    /// A login did not come to its end.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    /// A session could not be looked up or ended.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// Nothing could be shown.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// A page could not be written.
+    #[error("a page could not be written")]
+    Page,
+}
+
+impl ResponseError for WebError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::NotHere => StatusCode::NOT_FOUND,
+            Self::NotSignedIn => StatusCode::UNAUTHORIZED,
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::NotAllowed => StatusCode::FORBIDDEN,
+            Self::Login(error) => match error {
+                LoginError::Provider(ProviderError::Unreachable(_) | ProviderError::Misconfigured(_))
+                | LoginError::Session(_)
+                | LoginError::Store(_)
+                | LoginError::Crypto(_) => StatusCode::SERVICE_UNAVAILABLE,
+                LoginError::Provider(ProviderError::Refused(_)) => StatusCode::FORBIDDEN,
+                _ => StatusCode::BAD_REQUEST,
+            },
+            Self::Session(_) | Self::Account(AccountError::Session(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Account(_) | Self::Page => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// Writes the page of an error, which knows the request.
+pub(super) async fn pages(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let response = next.call(request).await?;
+    let Some(page) = response.response().error().and_then(|error| error.as_error::<WebError>()).map(|error| {
+        let http = response.request();
+        let reference = here::reference(http);
+        log(error, &reference);
+        render(error, http, reference)
+    }) else {
+        return Ok(response.map_into_boxed_body());
+    };
+    let cookies: Vec<_> = response.headers().get_all(header::SET_COOKIE).cloned().collect();
+    let mut page = response.into_response(page);
+    for cookie in cookies {
+        page.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(page.map_into_boxed_body())
+}
+
+fn log(problem: &WebError, reference: &str) {
+    let status = problem.status_code();
+    let cause = causes(problem);
+    if status.is_server_error() {
+        error!(request_id = reference, error = cause, "a page could not be served");
+    } else if matches!(problem, WebError::Login(_)) {
+        warn!(request_id = reference, error = cause, "a login did not come to its end");
+    } else {
+        info!(request_id = reference, error = cause, "refused a page");
+    }
+}
+
+/// An error with all its causes. None of ours holds a token, a cookie or a query.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let _ = write!(text, ": {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+fn render(error: &WebError, http: &actix_web::HttpRequest, reference: String) -> HttpResponse {
+    let status = error.status_code();
+    if matches!(error, WebError::NotSignedIn) && !wants_page(http) {
+        return respond::guarded(status).insert_header((header::WWW_AUTHENTICATE, "Bearer")).finish();
+    }
+    let page = match error {
+        WebError::Login(LoginError::Provider(ProviderError::Unreachable(_) | ProviderError::Misconfigured(_))) => {
+            unreachable_provider(http, reference)
+        }
+        _ => respond::page(status, &explained(error, status, reference)),
+    };
+    page.unwrap_or_else(|_| respond::guarded(status).finish())
+}
+
+fn wants_page(http: &actix_web::HttpRequest) -> bool {
+    let accept = http.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// The way on from here: our own path on this host, and nothing that the request says.
+fn unreachable_provider(http: &actix_web::HttpRequest, reference: String) -> Result<HttpResponse, WebError> {
+    let provider = http.app_data::<actix_web::web::Data<crate::flow::Login>>().map(|login| login.provider().to_owned());
+    let page = SignInPage {
+        style: STYLE,
+        host: here::host(http).map(|host| host.name().to_owned()).unwrap_or_default(),
+        provider: provider.unwrap_or_default(),
+        retry: retry(http),
+        reference,
+    };
+    let mut response = respond::page(StatusCode::SERVICE_UNAVAILABLE, &page)?;
+    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
+    Ok(response)
+}
+
+/// A sealed wish may be shown again as long as it lasts; anything else begins anew.
+fn retry(http: &actix_web::HttpRequest) -> String {
+    let is_sign_in = http.path() == "/.pomerium/sign_in";
+    match http.uri().query() {
+        Some(query) if is_sign_in && query.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            format!("/.pomerium/sign_in?{query}")
+        }
+        _ => "/.pomerium/sign_in".to_owned(),
+    }
+}
+
+fn explained(error: &WebError, status: StatusCode, reference: String) -> ErrorPage<'static> {
+    let (title, message, advice, again) = words(error);
+    ErrorPage {
+        style: STYLE,
+        title: title.to_owned(),
+        message: message.to_owned(),
+        advice: advice.to_owned(),
+        action: again.then(|| Link { href: "/".to_owned(), label: "Start again".to_owned() }),
+        reference,
+        status: status.as_u16(),
+    }
+}
+
+/// Title, what happened, what to do, and whether beginning again helps. Why an ID token was not believed stays in the
+/// log: it helps nobody but an attacker.
+fn words(error: &WebError) -> (&'static str, &'static str, &'static str, bool) {
+    const LATER: &str = "Please try again in a moment. If it stays like this, tell your administrator the reference below.";
+    match error {
+        WebError::NotHere => ("There is no such page", "Nothing is served under this address.", "Check the address.", false),
+        WebError::NotSignedIn => ("You are not signed in", "This page needs a sign-in.", "Sign in and come back.", true),
+        WebError::Malformed => ("This request cannot be read", "The form or address was not one of ours.", "Go back and try again.", true),
+        WebError::NotAllowed => ("You may not do this", "No rule allows you this application.", "Ask your administrator.", false),
+        WebError::Login(error) => login_words(error),
+        WebError::Session(_) | WebError::Account(AccountError::Session(_)) => {
+            ("Please wait a moment", "Sessions cannot be reached just now. You have not been signed out.", LATER, false)
+        }
+        WebError::Account(_) | WebError::Page => ("Something went wrong", "The page could not be made.", LATER, false),
+    }
+}
+
+fn login_words(error: &LoginError) -> (&'static str, &'static str, &'static str, bool) {
+    const FAILED: &str = "Signing in did not work";
+    match error {
+        LoginError::UnknownAttempt => (
+            FAILED,
+            "This sign-in was not begun in this browser, or it has ended already.",
+            "Start again. If it stays like this, let this site keep cookies.",
+            true,
+        ),
+        LoginError::Expired => (FAILED, "The sign-in took too long.", "Start again.", true),
+        LoginError::Replayed => (FAILED, "This sign-in has ended already.", "Start again.", true),
+        LoginError::Handoff(_) => (FAILED, "The address of this sign-in is not complete, or was altered.", "Start again.", true),
+        LoginError::SessionOver => (FAILED, "The session ended before you came back.", "Start again.", true),
+        LoginError::Circle => (
+            "You are being sent in circles",
+            "You signed in several times for one page, and the page did not notice.",
+            "Let this site keep cookies. If it stays like this, the proxy in front of the page does not pass them on: \
+             tell your administrator.",
+            true,
+        ),
+        LoginError::Provider(ProviderError::Refused(_)) => {
+            ("You were not signed in", "The sign-in was cancelled or refused.", "Start again, or ask your administrator.", true)
+        }
+        LoginError::Provider(_) => (
+            FAILED,
+            "The answer of the sign-in service was not accepted.",
+            "Start again. If it stays like this, tell your administrator the reference below.",
+            true,
+        ),
+        LoginError::Session(_) | LoginError::Store(_) | LoginError::Crypto(_) => (
+            "Please wait a moment",
+            "The sign-in could not be kept just now.",
+            "Start again in a moment. If it stays like this, tell your administrator the reference below.",
+            true,
+        ),
+    }
+}

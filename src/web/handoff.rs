@@ -1,0 +1,32 @@
+//! The end of a handoff: the application's host gets its handle.
+
+use actix_web::{HttpRequest, HttpResponse, web::Data};
+
+use super::{
+    cookie::{Cookies, Kind},
+    error::WebError,
+    here::Here,
+    login::arrive,
+};
+use crate::{
+    crypto::SealedQuery,
+    flow::{Login, LoginError},
+};
+
+/// `/.pomerium/callback/`.
+pub(super) async fn callback(
+    http: HttpRequest,
+    here: Here,
+    login: Data<Login>,
+    cookies: Data<Cookies>,
+) -> Result<HttpResponse, WebError> {
+    if !here.place.is_application {
+        return Err(WebError::NotHere);
+    }
+    let origin = &here.place.origin;
+    let answer = SealedQuery::from_query(http.query_string())
+        .map_err(|_| LoginError::Handoff("the sealed query cannot be read"))?;
+    let known = cookies.credential(&http, Kind::Session, origin.is_secure());
+    let arrival = login.arrive(&here.place, &answer, &cookies.attempts(&http, origin), known).await?;
+    arrive(arrival, origin, &cookies)
+}

@@ -1,0 +1,58 @@
+//! Whether we are well.
+
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header},
+    web::Data,
+};
+use serde_json::json;
+use tracing::warn;
+
+use super::error::WebError;
+use crate::{
+    identity::{IdentityProvider, ProviderState},
+    session::SessionStore,
+    telemetry::Metrics,
+};
+
+/// The process answers.
+pub(super) async fn alive() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body("OK\n")
+}
+
+/// Sessions can begin and end. A provider that is away is told and does not count: who is logged in is still let in,
+/// and taking this process out of service would lock them out.
+pub(super) async fn ready(sessions: Data<SessionStore>, provider: Data<dyn IdentityProvider>) -> HttpResponse {
+    let store = sessions.probe().await.inspect_err(|error| warn!(error = %error, "the session store does not work"));
+    let provider = match provider.state() {
+        ProviderState::Ready => "ok",
+        ProviderState::Unreachable => "unreachable",
+    };
+    let (status, word) = match (&store, provider) {
+        (Err(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        (Ok(()), "ok") => (StatusCode::OK, "ok"),
+        (Ok(()), _) => (StatusCode::OK, "degraded"),
+    };
+    HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
+        "status": word,
+        "checks": {
+            "session_store": if store.is_ok() { "ok" } else { "unavailable" },
+            "identity_provider": provider,
+        },
+    }))
+}
+
+/// Prometheus reads it.
+pub(super) async fn metrics(metrics: Data<Metrics>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(metrics.render())
+}
+
+/// No page has this address.
+pub(super) async fn nothing_here() -> Result<HttpResponse, WebError> {
+    Err(WebError::NotHere)
+}

@@ -1,0 +1,120 @@
+//! Logging in: off to the provider, and back.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
+use url::form_urlencoded;
+
+use super::{
+    cookie::{Cookies, Kind},
+    error::WebError,
+    here::Here,
+    respond::{add_cookie, redirect},
+};
+use crate::{
+    address::Origin,
+    crypto::SealedQuery,
+    flow::{Arrival, Departure, Login, LoginError, Step},
+    identity::Answer,
+    telemetry::Metrics,
+};
+
+/// `/.pomerium/sign_in`: begins a login; on the authenticate host, with a sealed query, for another host.
+pub(super) async fn sign_in(
+    http: HttpRequest,
+    here: Here,
+    login: Data<Login>,
+    cookies: Data<Cookies>,
+    metrics: Data<Metrics>,
+) -> Result<HttpResponse, WebError> {
+    let origin = &here.place.origin;
+    let attempts = cookies.attempts(&http, origin);
+    let parameters = Parameters::of(&http);
+    if here.place.is_authenticate && parameters.has("q") {
+        let wish = SealedQuery::from_query(http.query_string())
+            .map_err(|_| LoginError::Handoff("the sealed query cannot be read"))?;
+        let known = cookies.credential(&http, Kind::Authenticate, origin.is_secure());
+        return match login.take_wish(&wish, known, &attempts).await? {
+            Step::Depart(departure) => depart(departure, origin, &cookies),
+            Step::Arrive(arrival) => {
+                metrics.login("known");
+                arrive(arrival, origin, &cookies)
+            }
+        };
+    }
+    let tries = cookies.tries(&http, origin);
+    let requested = parameters.one("pomerium_redirect_uri").ok().flatten();
+    let departure = login.begin(&here.place, requested.as_deref(), &attempts, tries.as_deref()).await?;
+    depart(departure, origin, &cookies)
+}
+
+/// `/oauth2/callback`: the provider sends the browser back.
+pub(super) async fn callback(
+    http: HttpRequest,
+    here: Here,
+    login: Data<Login>,
+    cookies: Data<Cookies>,
+    metrics: Data<Metrics>,
+) -> Result<HttpResponse, WebError> {
+    if !here.place.is_authenticate {
+        return Err(WebError::NotHere);
+    }
+    let origin = &here.place.origin;
+    let parameters = Parameters::of(&http);
+    let answer =
+        Answer { code: parameters.one("code")?, issuer: parameters.one("iss")?, error: parameters.one("error")? };
+    let (state, attempts) = (parameters.one("state")?, cookies.attempts(&http, origin));
+    let known = cookies.credential(&http, Kind::Authenticate, origin.is_secure());
+    let outcome = login.finish(state.as_deref(), &answer, &attempts, known).await;
+    metrics.login(if outcome.is_ok() { "success" } else { "failure" });
+    arrive(outcome?, origin, &cookies)
+}
+
+/// Sends the browser off, with what it is to keep.
+pub(super) fn depart(departure: Departure, origin: &Origin, cookies: &Cookies) -> Result<HttpResponse, WebError> {
+    let mut response = redirect(StatusCode::FOUND, &departure.to).finish();
+    if let Some(attempt) = departure.keep {
+        add_cookie(&mut response, &cookies.keep_attempt(attempt, origin))?;
+    }
+    if let Some(tries) = &departure.tries {
+        add_cookie(&mut response, &cookies.keep_tries(tries, origin))?;
+    }
+    for id in &departure.forget {
+        add_cookie(&mut response, &cookies.delete_attempt(id, origin))?;
+    }
+    Ok(response)
+}
+
+/// Lets the browser keep its handles, and sends it on. 303, so that nothing is posted again.
+pub(super) fn arrive(arrival: Arrival, origin: &Origin, cookies: &Cookies) -> Result<HttpResponse, WebError> {
+    let mut response = redirect(StatusCode::SEE_OTHER, &arrival.to).finish();
+    if let Some(handle) = arrival.handle {
+        add_cookie(&mut response, &cookies.keep(Kind::Session, handle, origin))?;
+    }
+    if let Some(handle) = arrival.authenticate_handle {
+        add_cookie(&mut response, &cookies.keep(Kind::Authenticate, handle, origin))?;
+    }
+    for id in &arrival.forget {
+        add_cookie(&mut response, &cookies.delete_attempt(id, origin))?;
+    }
+    Ok(response)
+}
+
+/// The query's parameters. One that is there twice could be read in two ways.
+struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    fn of(http: &HttpRequest) -> Self {
+        Self(form_urlencoded::parse(http.query_string().as_bytes()).into_owned().collect())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(other, _)| other == name)
+    }
+
+    fn one(&self, name: &str) -> Result<Option<String>, WebError> {
+        let mut values = self.0.iter().filter(|(other, _)| other == name);
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value.map(|(_, value)| value.clone())),
+            _ => Err(WebError::Malformed),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The form of every answer.
+
+use actix_web::{
+    HttpResponse, HttpResponseBuilder,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
+};
+use askama::Template;
+use time::{OffsetDateTime, macros::format_description};
+use tracing::{Span, info_span};
+use tracing_actix_web::{DefaultRootSpanBuilder, RequestId, RootSpanBuilder};
+
+use super::{assets, error::WebError};
+use crate::{clock::Timestamp, flow::SafeRedirect};
+
+/// What a page may do: show our style and mark, and send its form to us.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+     base-uri 'none'; frame-ancestors 'none'";
+
+/// A page.
+pub(super) fn page(status: StatusCode, page: &impl Template) -> Result<HttpResponse, WebError> {
+    let html = page.render().map_err(|_| WebError::Page)?;
+    Ok(guarded(status).content_type("text/html; charset=utf-8").body(html))
+}
+
+/// Away to somewhere. 302 keeps a GET a GET; 303 after something was done.
+pub(super) fn redirect(status: StatusCode, to: &SafeRedirect) -> HttpResponseBuilder {
+    let mut response = guarded(status);
+    response.insert_header((header::LOCATION, to.as_str()));
+    response
+}
+
+/// An answer that nobody stores, frames, sniffs or passes on.
+pub(super) fn guarded(status: StatusCode) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::X_FRAME_OPTIONS, "DENY"))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"));
+    response
+}
+
+/// Adds a cookie.
+pub(super) fn add_cookie(response: &mut HttpResponse, cookie: &str) -> Result<(), WebError> {
+    let value = HeaderValue::from_str(cookie).map_err(|_| WebError::Page)?;
+    response.headers_mut().append(header::SET_COOKIE, value);
+    Ok(())
+}
+
+/// The stylesheet's address, for a page.
+pub(super) const STYLE: &str = assets::STYLE_URL;
+
+/// `21 November 2026, 09:14 UTC`.
+pub(super) fn written_out(time: Timestamp) -> String {
+    let format = format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
+    OffsetDateTime::from_unix_timestamp(time.seconds())
+        .ok()
+        .and_then(|time| time.format(&format).ok())
+        .unwrap_or_default()
+}
+
+/// The span of a page. It knows the path and not the query, where codes and sealed logins stand.
+pub(super) struct PageSpan;
+
+impl RootSpanBuilder for PageSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        let id = actix_web::HttpMessage::extensions(request).get::<RequestId>().map(|id| id.as_simple().to_string());
+        info_span!(
+            "page",
+            request_id = id.as_deref().unwrap_or_default(),
+            http.method = request.method().as_str(),
+            http.path = request.path(),
+            http.status_code = tracing::field::Empty,
+            otel.status_code = tracing::field::Empty,
+            otel.kind = "server",
+            exception.message = tracing::field::Empty,
+            exception.details = tracing::field::Empty,
+        )
+    }
+
+    fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, actix_web::Error>) {
+        if let Ok(response) = outcome {
+            tracing::info!(parent: &span, http.status = response.status().as_u16(), "answered a page");
+        }
+        DefaultRootSpanBuilder::on_request_end(span, outcome);
+    }
+}

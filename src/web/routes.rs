@@ -1,0 +1,78 @@
+//! Which address leads where.
+
+use std::sync::Arc;
+
+use actix_web::{
+    guard,
+    web::{self, Data, ServiceConfig, get, head, post},
+};
+
+use super::{account, assets, handoff, health, login, logout, verify, well_known};
+use crate::proxy::{Forwarded, Original, ReservedNames};
+
+/// Pages and flows.
+pub(super) fn pages(config: &mut ServiceConfig) {
+    for (path, handler) in [("/ping", "ping"), ("/healthz", "healthz")] {
+        config.service(
+            web::resource(path).name(handler).route(get().to(health::alive)).route(head().to(health::alive)),
+        );
+    }
+    config
+        .service(web::resource("/robots.txt").route(get().to(assets::robots)))
+        .service(web::resource("/.pomerium").route(get().to(account::enter)))
+        .service(web::resource("/.pomerium/").route(get().to(account::account)))
+        .service(web::resource("/.pomerium/user").route(get().to(account::user)))
+        .service(web::resource("/.pomerium/jwt").route(get().to(account::jwt)))
+        .service(web::resource("/.pomerium/denied").to(account::denied))
+        .service(web::resource("/.pomerium/sign_in").route(get().to(login::sign_in)))
+        .service(web::resource("/oauth2/callback").route(get().to(login::callback)))
+        .service(web::resource("/.pomerium/callback/").route(get().to(handoff::callback)))
+        .service(
+            web::resource("/.pomerium/sign_out").route(get().to(logout::sign_out)).route(post().to(logout::sign_out)),
+        )
+        .service(web::resource("/.pomerium/signed_out").route(get().to(logout::signed_out)))
+        .service(web::resource("/.pomerium/assets/style.css").route(get().to(assets::style)))
+        .service(web::resource("/.pomerium/assets/favicon.svg").route(get().to(assets::favicon)))
+        .service(web::resource("/").route(get().to(account::first_page)))
+        .default_service(web::route().to(health::nothing_here));
+    // An issuer that ends in a slash makes some clients ask for `//.well-known/…`.
+    for slash in ["", "/"] {
+        config
+            .service(well_known(format!("{slash}/.well-known/pomerium"), || get().to(well_known::document)))
+            .service(well_known(format!("{slash}/.well-known/pomerium/"), || get().to(well_known::document)))
+            .service(well_known(format!("{slash}/.well-known/pomerium/jwks.json"), || get().to(well_known::jwks)))
+            .service(well_known(format!("{slash}/.well-known/pomerium/hpke-public-key"), || {
+                get().to(well_known::hpke_public_key)
+            }));
+    }
+}
+
+/// A public document: any page may read it.
+fn well_known(path: String, answer: impl Fn() -> actix_web::Route) -> actix_web::Resource {
+    web::resource(path)
+        .route(answer())
+        .route(web::route().guard(guard::Options()).to(well_known::preflight))
+        .default_service(web::route().to(well_known::not_allowed))
+}
+
+/// Decisions. Each kind of proxy has its own address, so that none can be talked into another's dialect.
+pub(super) fn decisions(config: &mut ServiceConfig, reserved: &Arc<ReservedNames>) {
+    let nginx = Data::new(Original::new(Arc::clone(reserved)));
+    config.service(web::resource("/verify/nginx").app_data(nginx).to(verify::verify::<Original>));
+    for (path, name) in
+        [("/verify/traefik", "traefik"), ("/verify/caddy", "caddy"), ("/verify/haproxy", "haproxy")]
+    {
+        let dialect = Data::new(Forwarded::new(name, Arc::clone(reserved)));
+        config.service(web::resource(path).app_data(dialect).to(verify::verify::<Forwarded>));
+    }
+    config.default_service(web::route().to(verify::no_dialect));
+}
+
+/// Metrics and readiness.
+pub(super) fn metrics(config: &mut ServiceConfig) {
+    config
+        .service(web::resource("/metrics").route(get().to(health::metrics)))
+        .service(web::resource("/livez").route(get().to(health::alive)))
+        .service(web::resource("/readyz").route(get().to(health::ready)))
+        .service(web::resource("/startupz").route(get().to(health::ready)));
+}

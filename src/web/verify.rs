@@ -1,0 +1,136 @@
+//! A proxy asks.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+    web::Data,
+};
+
+use super::{
+    cookie::{Cookies, Kind},
+    error::{self, VerifyError},
+    here::given_reference,
+    page::DeniedPage,
+    respond::{self, STYLE},
+};
+use crate::{
+    flow::{Authorizer, Credential, Question},
+    proxy::{Body, Dialect, Headers, Reply, TrustedProxies},
+    telemetry::{DecisionLabels, Metrics},
+};
+
+/// Answers one question.
+pub(super) async fn verify<D: Dialect + 'static>(
+    http: HttpRequest,
+    dialect: Data<D>,
+    trusted: Data<TrustedProxies>,
+    authorizer: Data<Authorizer>,
+    cookies: Data<Cookies>,
+    metrics: Data<Metrics>,
+) -> HttpResponse {
+    let reference = given_reference(&http).map_or_else(|| uuid::Uuid::new_v4().simple().to_string(), str::to_owned);
+    let name = dialect.name();
+    match ask(&http, &**dialect, &trusted, &authorizer, &cookies, &reference).await {
+        Ok((decision, reason, reply)) => {
+            metrics.decisions.get_or_create(&DecisionLabels { dialect: name, decision, reason }).inc();
+            answer(reply, reference).unwrap_or_else(|error| error::refuse(&error, name, "", &metrics))
+        }
+        Err(error) => error::refuse(&error, name, &reference, &metrics),
+    }
+}
+
+async fn ask(
+    http: &HttpRequest,
+    dialect: &dyn Dialect,
+    trusted: &TrustedProxies,
+    authorizer: &Authorizer,
+    cookies: &Cookies,
+    reference: &str,
+) -> Result<(&'static str, &'static str, Reply), VerifyError> {
+    let peer = http.peer_addr().map(|peer| peer.ip()).filter(|peer| trusted.trusts(*peer));
+    let peer = peer.ok_or(VerifyError::Untrusted)?;
+    let request = dialect.read(&ActixHeaders(http), peer, trusted)?;
+    let secure = authorizer.is_secure(&request.host).unwrap_or(true);
+    let credential = credential(http, cookies, secure);
+    let question = Question { request: &request, credential, id: reference, dialect: dialect.name() };
+    let decided = authorizer.authorize(question).await?;
+    Ok((decided.verdict.as_str(), decided.reason, dialect.answer(decided.verdict)))
+}
+
+/// The session cookie, or else what programs show, which nothing is accepted for yet. The first that is there decides.
+fn credential<'a>(http: &'a HttpRequest, cookies: &Cookies, secure: bool) -> Credential<'a> {
+    let cookie = cookies.credential(http, Kind::Session, secure);
+    if cookie != Credential::None {
+        return cookie;
+    }
+    let claims_to_be_ours = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        value.starts_with(b"Pomerium ") || value.starts_with(b"Bearer Pomerium-")
+    };
+    let shown = http.headers().contains_key("x-pomerium-authorization")
+        || http.headers().get_all(header::AUTHORIZATION).any(claims_to_be_ours);
+    if shown { Credential::Unusable } else { Credential::None }
+}
+
+/// Puts a reply on the wire. An allow has no body and sets no cookie: nginx would lose its connection, and no proxy
+/// passes cookies on alike.
+fn answer(reply: Reply, reference: String) -> Result<HttpResponse, VerifyError> {
+    let status = StatusCode::from_u16(reply.status).map_err(|_| VerifyError::Reply)?;
+    let mut response = HttpResponse::build(status);
+    response
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .insert_header((header::VARY, HeaderValue::from_static("Cookie, Authorization")));
+    if let Some(identity) = &reply.identity {
+        for (name, value) in identity.iter() {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| VerifyError::Reply)?;
+            response.insert_header((name, HeaderValue::from_str(value).map_err(|_| VerifyError::Reply)?));
+        }
+        return Ok(response.finish());
+    }
+    if let Some(location) = &reply.location {
+        response.insert_header((header::LOCATION, location.as_str()));
+    }
+    if let Some(authenticate) = &reply.authenticate {
+        response.insert_header((header::WWW_AUTHENTICATE, authenticate.as_str()));
+    }
+    response.insert_header(("x-request-id", reference.as_str()));
+    Ok(match reply.body {
+        Body::Empty => response.finish(),
+        Body::Problem { title, reason, login } => {
+            let problem = serde_json::json!({
+                "type": "about:blank", "title": title, "status": reply.status, "reason": reason, "login": login,
+                "reference": reference,
+            });
+            response.content_type("application/problem+json").body(problem.to_string())
+        }
+        Body::Denied(refusal) => {
+            let page = DeniedPage {
+                style: STYLE,
+                host: refusal.host,
+                person: None,
+                reason: error::in_words(refusal.reason).to_owned(),
+                reference,
+                csrf: String::new(),
+            };
+            respond::page(status, &page).map_err(|_| VerifyError::Reply)?
+        }
+    })
+}
+
+/// No proxy speaks like that.
+pub(super) async fn no_dialect(metrics: Data<Metrics>) -> HttpResponse {
+    error::refuse(&VerifyError::NoDialect, "none", "", &metrics)
+}
+
+struct ActixHeaders<'a>(&'a HttpRequest);
+
+impl Headers for ActixHeaders<'_> {
+    fn each(&self, see: &mut dyn FnMut(&str, &[u8])) {
+        for (name, value) in self.0.headers() {
+            see(name.as_str(), value.as_bytes());
+        }
+    }
+}
