@@ -47,7 +47,8 @@ pub struct RouteSettings {
     pub allow_public_unauthenticated_access: bool,
     /// CORS preflights pass without a login.
     pub cors_allow_preflight: bool,
-    /// Names of [`crate::address::Ambiguity`] that paths of this route may have.
+    /// Names of [`crate::address::Ambiguity`] that paths of this route may have. An application that reads them in
+    /// another way can take such a path for one of another route: best on a host with one route.
     pub allow_ambiguous_path: Vec<String>,
 }
 
@@ -95,11 +96,12 @@ impl Route {
         if let Some(path) = &path {
             refuse_dead_path(path, ambiguities, report);
         }
+        let problems_before_rules = report.count();
         let mut rules = shortcut::read(settings, report);
         if let Some(policy) = &settings.policy {
             rules.extend(report.within("policy", |report| ppl::read(policy, report)));
         }
-        if report.count() == problems_before {
+        if report.count() == problems_before_rules {
             refuse_closed_route(settings, &rules, report);
         }
         let (deny, allow): (Vec<Rule>, Vec<Rule>) = rules

@@ -42,7 +42,12 @@ fn all_problems_are_reported_at_once() {
         ..RouteSettings::default()
     };
 
-    let found = Policy::compile(&[first, second, public("https://third.example.com")]).unwrap_err();
+    let third = RouteSettings {
+        from: "third.example.com".to_owned(),
+        ..RouteSettings::default()
+    };
+
+    let found = Policy::compile(&[first, second, third]).unwrap_err();
 
     let places: Vec<String> = found
         .iter()
@@ -60,6 +65,8 @@ fn all_problems_are_reported_at_once() {
             "routes[0].policy[1].deny.and",
             "routes[0].policy[1].permit",
             "routes[1].allowed_domains[1]",
+            "routes[2].from",
+            "routes[2]",
         ]
     );
     let misspelt = found
