@@ -21,11 +21,8 @@ impl Check {
     pub fn run(&self) -> ExitCode {
         let loaded = config::load(&self.file, &Environment::of_process());
         // Whoever closed the pipe does not want to read more; the code still tells.
-        let worked = match &loaded {
-            Ok(loaded) => praise(loaded, &mut io::stderr().lock(), &mut io::stdout().lock()),
-            Err(problems) => complain(problems, &mut io::stderr().lock()),
-        };
-        if loaded.is_ok() && worked.is_ok() {
+        let told = tell(&loaded, &mut io::stderr().lock(), &mut io::stdout().lock());
+        if loaded.is_ok() && told.is_ok() {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
@@ -33,19 +30,31 @@ impl Check {
     }
 }
 
-fn praise(loaded: &Loaded, notes: &mut impl Write, out: &mut impl Write) -> io::Result<()> {
-    for note in &loaded.notes {
-        writeln!(notes, "note: {note}")?;
+/// Good news goes to `out`, everything else to `err`.
+fn tell(
+    loaded: &Result<Loaded, Problems>,
+    err: &mut impl Write,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let notes = match loaded {
+        Ok(loaded) => &loaded.notes,
+        Err(problems) => problems.notes(),
+    };
+    for note in notes {
+        writeln!(err, "note: {note}")?;
     }
-    let routes = counted(loaded.settings.routes.len(), "route");
-    writeln!(out, "configuration is fine: {routes}, 1 provider")
-}
-
-fn complain(problems: &Problems, out: &mut impl Write) -> io::Result<()> {
-    for problem in problems {
-        writeln!(out, "{problem}")?;
+    match loaded {
+        Ok(loaded) => {
+            let routes = counted(loaded.settings.routes.len(), "route");
+            writeln!(out, "configuration is fine: {routes}, 1 provider")
+        }
+        Err(problems) => {
+            for problem in problems {
+                writeln!(err, "{problem}")?;
+            }
+            writeln!(err, "{}", counted(problems.len(), "problem"))
+        }
     }
-    writeln!(out, "{}", counted(problems.len(), "problem"))
 }
 
 fn counted(number: usize, thing: &str) -> String {
@@ -58,42 +67,46 @@ mod tests {
     use super::*;
     use crate::config::Format;
 
-    fn load(text: &str) -> Result<Loaded, Problems> {
-        config::load_text("v.yaml", Format::Yaml, text, &Environment::default())
+    fn check(text: &str) -> (String, String) {
+        let loaded = config::load_text("v.yaml", Format::Yaml, text, &Environment::default());
+        let (mut err, mut out) = (Vec::new(), Vec::new());
+        tell(&loaded, &mut err, &mut out).unwrap();
+        (
+            String::from_utf8(err).unwrap(),
+            String::from_utf8(out).unwrap(),
+        )
     }
 
     #[test]
     fn a_good_file_is_counted_and_its_notes_are_told() {
-        let loaded = load(
+        let (err, out) = check(
             "authenticate_service_url: https://auth.example.com\n\
              identity_providers: [{ provider: oidc, issuer: https://idp.example.com, client_id: v }]\n\
              routes: [{ from: https://app.example.com, to: http://app, allowed_users: [a@example.com] }]\n",
-        )
-        .unwrap();
-        let (mut notes, mut out) = (Vec::new(), Vec::new());
-
-        praise(&loaded, &mut notes, &mut out).unwrap();
+        );
 
         assert_eq!(
-            String::from_utf8(notes).unwrap(),
+            err,
             "note: v.yaml:3:43: routes[0].to: only a proxy needs this; ignored\n"
         );
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            "configuration is fine: 1 route, 1 provider\n"
-        );
+        assert_eq!(out, "configuration is fine: 1 route, 1 provider\n");
     }
 
     #[test]
     fn problems_come_one_a_line_and_are_counted() {
-        let problems = load("{ adress: x, routes: [] }").unwrap_err();
-        let mut out = Vec::new();
+        let (err, out) = check("{ adress: x, autocert: true, routes: [] }");
 
-        complain(&problems, &mut out).unwrap();
-
-        let text = String::from_utf8(out).unwrap();
-        assert_eq!(text.lines().count(), problems.len() + 1);
-        assert!(text.contains("v.yaml:1:3: adress: unknown key; did you mean address?\n"));
-        assert!(text.ends_with("\n4 problems\n"), "{text}");
+        let lines: Vec<_> = err.lines().collect();
+        assert_eq!(lines.len(), 6, "{err}");
+        assert_eq!(
+            lines[0],
+            "note: v.yaml:1:14: autocert: only a proxy needs this; ignored"
+        );
+        assert_eq!(
+            lines[3],
+            "v.yaml:1:3: adress: unknown key; did you mean address?"
+        );
+        assert_eq!(lines[5], "4 problems");
+        assert_eq!(out, "");
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use config::{Map, Value, ValueKind};
 
-use super::{origin::Origin, section::Report, suggest};
+use super::{origin::Origin, report::Report, suggest};
 
 /// What our variables begin with.
 const PREFIX: &str = "VESTIBULE_";

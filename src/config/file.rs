@@ -15,7 +15,7 @@ use std::{
 
 use config::Value;
 
-use super::{origin::Position, section::Report};
+use super::{origin::Position, report::Report};
 
 /// Ten thousand routes with a policy each take about 3 MiB.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;

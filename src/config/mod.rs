@@ -5,16 +5,19 @@
 //! guessed: a key that nobody knows, a value of the wrong kind and a secret that others can read are problems, and all
 //! of them are reported in one run, each with its place and its mend.
 //!
-//! The journey of a file: [`mod@file`] and [`mod@env`] read trees of values that know where they were written, [`layers`] puts
-//! the variables on top, [`resolve`] asks section by section for the keys that it knows and builds what the rooms read.
+//! The journey of a file: [`mod@file`] and [`mod@env`] read trees of values that know where they were written, [`layers`]
+//! puts the variables on top, [`resolve`] asks section by section for the keys that it knows and builds what the rooms
+//! read.
 
 mod duration;
 mod env;
 mod file;
+mod item;
 mod layers;
 mod origin;
 mod places;
 mod problem;
+mod report;
 mod resolve;
 mod secret;
 mod section;
@@ -26,7 +29,7 @@ use std::path::Path;
 
 use config::Value;
 
-use self::section::Report;
+use self::report::Report;
 pub use self::{
     env::Environment,
     file::Format,

@@ -7,7 +7,7 @@ use config::{Value, ValueKind};
 use super::{
     origin::{Origin, Position},
     problem::{Place, Problem},
-    section::dotted,
+    report::dotted,
 };
 
 /// One step below a route.

@@ -60,29 +60,38 @@ impl fmt::Display for Problem {
 
 /// Everything that is wrong, in the order of the places, one a line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    problems: Vec<Problem>,
+    notes: Vec<Note>,
+}
 
 impl Problems {
     /// Puts them in order.
-    pub fn new(mut problems: Vec<Problem>) -> Self {
+    pub fn new(mut problems: Vec<Problem>, mut notes: Vec<Note>) -> Self {
         problems.sort();
         problems.dedup();
-        Self(problems)
+        notes.sort();
+        Self { problems, notes }
     }
 
     /// Each of them.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
-        self.0.iter()
+        self.problems.iter()
+    }
+
+    /// What was read and would have no effect.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
     }
 
     /// How many.
     pub const fn len(&self) -> usize {
-        self.0.len()
+        self.problems.len()
     }
 
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.problems.is_empty()
     }
 }
 
@@ -97,7 +106,7 @@ impl<'a> IntoIterator for &'a Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, problem) in self.0.iter().enumerate() {
+        for (number, problem) in self.problems.iter().enumerate() {
             if number > 0 {
                 f.write_str("\n")?;
             }
@@ -145,7 +154,7 @@ mod tests {
             ..at(0, "VESTIBULE_X")
         };
 
-        let problems = Problems::new(vec![environment, at(14, "b"), at(2, "a")]);
+        let problems = Problems::new(vec![environment, at(14, "b"), at(2, "a")], Vec::new());
 
         assert_eq!(
             problems.to_string(),

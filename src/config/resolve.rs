@@ -12,10 +12,7 @@ mod session;
 
 use config::Value;
 
-use super::{
-    Places, Settings,
-    section::{Report, Section},
-};
+use super::{Places, Settings, report::Report, section::Section};
 
 /// Builds what can be built, and reports everything that cannot. What comes back counts only while the report is clean:
 /// a setting that was wrong has its default here.

@@ -9,7 +9,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
-use super::section::Item;
+use super::item::Item;
 use crate::crypto::Secret;
 
 /// A secret and the key that named it.

@@ -3,7 +3,8 @@
 use config::Value;
 use serde::de::IgnoredAny;
 
-use super::{super::origin::Position, super::section::Report, Fault, yaml};
+use super::{Fault, yaml};
+use crate::config::{origin::Position, report::Report};
 
 pub(super) fn parse(text: &str, report: &Report) -> Result<Value, Fault> {
     if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {

@@ -6,12 +6,10 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{
-    super::{
-        origin::{Origin, Position},
-        section::Report,
-    },
-    Fault, Lines,
+use super::{Fault, Lines};
+use crate::config::{
+    origin::{Origin, Position},
+    report::Report,
 };
 
 pub(super) fn parse(text: &str, report: &Report) -> Result<Value, Fault> {

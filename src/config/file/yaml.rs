@@ -9,12 +9,10 @@ use std::collections::{HashMap, hash_map::Entry};
 use config::{Map, Value, ValueKind};
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
-use super::{
-    super::{
-        origin::{Origin, Position},
-        section::{Report, dotted},
-    },
-    Fault, MAX_DEPTH,
+use super::{Fault, MAX_DEPTH};
+use crate::config::{
+    origin::{Origin, Position},
+    report::{Report, dotted},
 };
 
 /// Aliases included. Ten thousand routes with a policy each have about two hundred thousand.
@@ -28,6 +26,23 @@ pub(super) fn parse(text: &str, report: &Report) -> Result<Value, Fault> {
         nodes: 0,
     };
     reader.document()
+}
+
+/// The way to a value, told only when something is wrong there.
+enum Trail<'a> {
+    Root,
+    Key(&'a Self, &'a str),
+    Index(&'a Self, usize),
+}
+
+impl Trail<'_> {
+    fn path(&self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Key(parent, key) => dotted(&parent.path(), key),
+            Self::Index(parent, index) => format!("{}[{index}]", parent.path()),
+        }
+    }
 }
 
 struct Reader<'text> {
@@ -47,7 +62,7 @@ impl<'text> Reader<'text> {
                     return Err(empty(Position::START));
                 }
                 (event, span) => {
-                    let mut root = self.node(event, span, None, "", 0)?;
+                    let mut root = self.node(event, span, None, &Trail::Root, 0)?;
                     self.end()?;
                     match root.kind {
                         ValueKind::Table(_) => {
@@ -102,7 +117,7 @@ impl<'text> Reader<'text> {
         event: Event<'text>,
         span: Span,
         key: Option<Position>,
-        path: &str,
+        trail: &Trail<'_>,
         depth: usize,
     ) -> Result<Value, Fault> {
         let here = position(span);
@@ -116,8 +131,8 @@ impl<'text> Reader<'text> {
             Event::Scalar(text, _, anchor, tag) => {
                 (ValueKind::String(text.into_owned()), anchor, tag)
             }
-            Event::SequenceStart(anchor, tag) => (self.list(path, depth)?, anchor, tag),
-            Event::MappingStart(anchor, tag) => (self.set(path, depth)?, anchor, tag),
+            Event::SequenceStart(anchor, tag) => (self.list(trail, depth)?, anchor, tag),
+            Event::MappingStart(anchor, tag) => (self.set(trail, depth)?, anchor, tag),
             Event::Alias(anchor) => (self.alias(anchor, here)?, 0, None),
             _ => return Err(Fault::new(here, "a value is missing here", "give it one")),
         };
@@ -139,20 +154,20 @@ impl<'text> Reader<'text> {
         Ok(origin.mark(kind))
     }
 
-    fn list(&mut self, path: &str, depth: usize) -> Result<ValueKind, Fault> {
+    fn list(&mut self, trail: &Trail<'_>, depth: usize) -> Result<ValueKind, Fault> {
         let mut items = Vec::new();
         loop {
             match self.next()? {
                 (Event::SequenceEnd, _) => return Ok(ValueKind::Array(items)),
                 (event, span) => {
-                    let path = format!("{path}[{}]", items.len());
-                    items.push(self.node(event, span, None, &path, depth + 1)?);
+                    let trail = Trail::Index(trail, items.len());
+                    items.push(self.node(event, span, None, &trail, depth + 1)?);
                 }
             }
         }
     }
 
-    fn set(&mut self, path: &str, depth: usize) -> Result<ValueKind, Fault> {
+    fn set(&mut self, trail: &Trail<'_>, depth: usize) -> Result<ValueKind, Fault> {
         let mut entries = Map::new();
         loop {
             let (key, place) = match self.next()? {
@@ -166,14 +181,17 @@ impl<'text> Reader<'text> {
                     ));
                 }
             };
-            let path = dotted(path, &key);
+            let here = Trail::Key(trail, &key);
             let (event, span) = self.next()?;
-            let value = self.node(event, span, Some(place), &path, depth + 1)?;
+            let value = self.node(event, span, Some(place), &here, depth + 1)?;
             match entries.entry(key) {
                 Entry::Vacant(entry) => {
                     entry.insert(value);
                 }
-                Entry::Occupied(first) => self.twice(first.get(), place, path),
+                Entry::Occupied(first) => {
+                    let path = Trail::Key(trail, first.key()).path();
+                    self.twice(first.get(), place, path);
+                }
             }
         }
     }

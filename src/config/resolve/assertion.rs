@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 
 use config::ValueKind;
 
-use super::super::section::{Item, Section, Text};
-use crate::assertion::{AssertionSettings, ClaimHeader, HeaderSet, IssuerFormat};
+use crate::{
+    assertion::{AssertionSettings, ClaimHeader, HeaderSet, IssuerFormat},
+    config::{
+        item::{Item, Text},
+        section::Section,
+    },
+};
 
 /// Headers that HTTP or the proxies need for themselves; an answer with a claim in one of them would break something.
 const TAKEN: &[&str] = &[

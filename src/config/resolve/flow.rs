@@ -1,11 +1,11 @@
 //! Where logins happen.
 
-use super::{
-    super::section::{Item, Section},
-    routes::RouteHost,
-};
+use std::net::Ipv4Addr;
+
+use super::routes::RouteHost;
 use crate::{
     address::{Host, Origin},
+    config::{item::Item, section::Section},
     flow::FlowSettings,
 };
 
@@ -66,7 +66,7 @@ fn cookie_domain(item: &Item<'_>) -> Option<String> {
         .ok()
         .filter(|host| !text.contains([':', '[']) && host.name().contains('.'))
         // An address is no domain.
-        .filter(|host| !host.name().ends_with(|c: char| c.is_ascii_digit()));
+        .filter(|host| host.name().parse::<Ipv4Addr>().is_err());
     let Some(host) = host else {
         item.problem(
             "is not a domain of two labels or more",

@@ -1,10 +1,10 @@
 //! Pomerium's keys that Vestibule does not have: harmless ones are ignored aloud, the others are refused.
 //!
 //! # Why
-//! A Pomerium file should load. But whoever wrote `downstream_mtls` was protected by it, and must hear that he no longer
-//! is before anything starts. The rule: if leaving a key out could let more people in or tell them more, refuse it.
+//! A Pomerium file should load. But whoever wrote `downstream_mtls` was protected by it, and must hear of the loss before
+//! anything starts. The rule: if leaving a key out could let more people in or tell them more, it is refused.
 
-use super::super::section::{Foreign, Section};
+use crate::config::section::{Foreign, Section};
 
 const PROXY_ONLY: &str = "only a proxy needs this; ignored";
 const NO_SWITCH: &str = "Vestibule has no such switch; ignored";

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::super::{
-    secret::{self, Found},
-    section::Section,
+use crate::{
+    config::{
+        secret::{self, Found},
+        section::Section,
+    },
+    crypto::KeySettings,
 };
-use crate::crypto::KeySettings;
 
 pub(super) fn read(root: &mut Section<'_>) -> KeySettings {
     let shared_secret = secret::read(root.take("shared_secret"), root.take("shared_secret_file"));

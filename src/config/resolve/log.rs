@@ -1,7 +1,12 @@
 //! What is logged.
 
-use super::super::section::{Foreign, Item, Section, either};
-use crate::telemetry::{DecisionLog, LogSettings};
+use crate::{
+    config::{
+        item::Item,
+        section::{Foreign, Section, either},
+    },
+    telemetry::{DecisionLog, LogSettings},
+};
 
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::super::{
-    secret::{self, Found},
-    section::{Foreign, Item, Section, Text, either},
+use crate::{
+    address::Host,
+    config::{
+        item::{Item, Text},
+        secret::{self, Found},
+        section::{Foreign, Section, either},
+    },
+    oidc::ProviderSettings,
 };
-use crate::{address::Host, oidc::ProviderSettings};
 
 /// Providers that Pomerium has by name.
 const OTHERS: &[&str] = &[

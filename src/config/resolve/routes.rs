@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 
 use config::{Value, ValueKind};
 
-use super::{
-    super::{
-        places::Places,
-        section::{Item, Section, Text, either},
-    },
-    flow::require_tls,
-    foreign,
-};
+use super::{flow::require_tls, foreign};
 use crate::{
     address::{Ambiguity, Origin},
+    config::{
+        item::{Item, Text},
+        places::Places,
+        section::{Section, either},
+    },
     policy::RouteSettings,
 };
 
@@ -50,11 +48,10 @@ pub(super) fn read<'a>(root: &mut Section<'a>) -> Routes<'a> {
         list.problem("lists no route", "list at least one address with `from`");
     }
     for item in items {
-        if let Some(section) = item.section() {
-            let (settings, host) = route(section);
-            routes.settings.push(settings);
-            routes.hosts.extend(host);
-        }
+        // What is no route keeps its turn, so that the others keep their numbers.
+        let (settings, host) = item.section().map(route).unwrap_or_default();
+        routes.settings.push(settings);
+        routes.hosts.extend(host);
     }
     routes.places = Some(Places::of(list.report().file(), list.path(), list.value()));
     routes
@@ -77,7 +74,7 @@ fn route(mut route: Section<'_>) -> (RouteSettings, Option<RouteHost<'_>>) {
         prefix: text(&mut route, "prefix"),
         path: text(&mut route, "path"),
         regex: text(&mut route, "regex"),
-        policy: route.take("policy").map(|item| to_json(item.value())),
+        policy: route.take("policy").map(|item| policy(&item)),
         allowed_users: texts(&mut route, "allowed_users"),
         allowed_domains: texts(&mut route, "allowed_domains"),
         allowed_groups: texts(&mut route, "allowed_groups"),
@@ -160,6 +157,18 @@ fn idp_claims(item: &Item<'_>) -> BTreeMap<String, Vec<String>> {
             )
         })
         .collect()
+}
+
+/// One rule or a list of them; what they say is for the room `policy` to judge.
+fn policy(item: &Item<'_>) -> serde_json::Value {
+    if !item.is_table() {
+        for rule in item.items().unwrap_or_default() {
+            if !rule.is_table() {
+                rule.wrong_type("a set of keys", "write for example `allow: { or: [ … ] }`");
+            }
+        }
+    }
+    to_json(item.value())
 }
 
 /// The policy language as `policy` reads it.

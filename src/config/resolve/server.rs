@@ -4,8 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::super::section::{Item, Section, Text};
-use crate::web::ServerSettings;
+use crate::{
+    config::{
+        item::{Item, Text},
+        section::Section,
+    },
+    web::ServerSettings,
+};
 
 const MAX_WORKERS: i64 = 1_024;
 

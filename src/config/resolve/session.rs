@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use super::super::{
-    duration,
-    section::{Foreign, Item, Section, either},
+use crate::{
+    config::{
+        duration,
+        item::Item,
+        section::{Foreign, Section, either},
+    },
+    session::{SessionSettings, StoreKind},
 };
-use crate::session::{SessionSettings, StoreKind};
 
 const IDLE: Duration = Duration::from_hours(8);
 const ABSOLUTE: Duration = Duration::from_hours(14);

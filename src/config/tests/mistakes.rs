@@ -385,6 +385,14 @@ fn every_kind_of_wrong_route_has_its_problem() {
             "allow_ambiguous_path[0]: is no spelling",
         ),
         (
+            "{ from: https://a.test, policy: allow }",
+            "routes[0].policy: must be a list, and is a text",
+        ),
+        (
+            "{ from: https://a.test, policy: [{ allow: {} }, admins] }",
+            "routes[0].policy[1]: must be a set of keys, and is a text",
+        ),
+        (
             "{ from: https://a.test, prefix: [/a] }",
             "routes[0].prefix: must be a text",
         ),
