@@ -23,18 +23,18 @@
 //! | [`clock`] | what time it is |
 
 pub mod address;
+pub mod app;
+pub mod assertion;
 pub mod cli;
 pub mod clock;
-
-pub mod assertion;
 pub mod config;
 pub mod crypto;
 pub mod flow;
 pub mod identity;
 pub mod oidc;
 pub mod policy;
+pub mod proxy;
 pub mod session;
 pub mod store;
 pub mod telemetry;
 pub mod web;
-pub mod proxy;

@@ -220,13 +220,22 @@ fn unescape(path: &str, ambiguities: &mut Ambiguities) -> Result<String, Address
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             text.push(char::from(byte));
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            text.push('%');
+            text.extend([byte >> 4, byte & 15].map(upper_hex));
         }
     }
     if std::str::from_utf8(&decoded).is_err() {
         ambiguities.insert(Ambiguity::InvalidUtf8);
     }
     Ok(text)
+}
+
+fn upper_hex(nibble: u8) -> char {
+    char::from(if nibble < 10 {
+        b'0' + nibble
+    } else {
+        b'A' - 10 + nibble
+    })
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {

@@ -36,7 +36,11 @@ struct SlotRef<'a> {
 
 impl Hash for Slot {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        SlotRef { session: &self.session, host: &self.host }.hash(state);
+        SlotRef {
+            session: &self.session,
+            host: &self.host,
+        }
+        .hash(state);
     }
 }
 
@@ -72,7 +76,13 @@ impl Assertions {
     pub fn new(keyring: Arc<Keyring>, settings: AssertionSettings) -> Self {
         let plan = HeaderPlan::new(&settings);
         let anonymous = Arc::new(plan.anonymous());
-        Self { keyring, settings, plan, anonymous, minted: papaya::HashMap::default() }
+        Self {
+            keyring,
+            settings,
+            plan,
+            anonymous,
+            minted: papaya::HashMap::default(),
+        }
     }
 
     /// The headers that are ours, in lower case: nobody else may send them.
@@ -87,16 +97,34 @@ impl Assertions {
         live: Option<&LiveSession>,
         now: Timestamp,
     ) -> Result<Arc<IdentityHeaders>, AssertionError> {
-        let Some(live) = same_person(permit, live)? else { return Ok(Arc::clone(&self.anonymous)) };
+        let Some(live) = same_person(permit, live)? else {
+            return Ok(Arc::clone(&self.anonymous));
+        };
         let (session, host) = (live.key(), permit.request().host.name());
         let minted = self.minted.pin();
-        if let Some(fresh) = minted.get(&SlotRef { session, host }).filter(|minted| is_fresh(minted, now)) {
+        if let Some(fresh) = minted
+            .get(&SlotRef { session, host })
+            .filter(|minted| is_fresh(minted, now))
+        {
             return Ok(Arc::clone(&fresh.headers));
         }
-        let token = if self.plan.needs_assertion() { self.sign(live.session(), host, now)? } else { String::new() };
+        let token = if self.plan.needs_assertion() {
+            self.sign(live.session(), host, now)?
+        } else {
+            String::new()
+        };
         let headers = Arc::new(self.plan.fill(&live.session().identity, &token));
-        let slot = Slot { session: *session, host: host.into() };
-        minted.insert(slot, Minted { headers: Arc::clone(&headers), at: now });
+        let slot = Slot {
+            session: *session,
+            host: host.into(),
+        };
+        minted.insert(
+            slot,
+            Minted {
+                headers: Arc::clone(&headers),
+                at: now,
+            },
+        );
         Ok(headers)
     }
 
@@ -107,8 +135,11 @@ impl Assertions {
         live: Option<&LiveSession>,
         now: Timestamp,
     ) -> Result<Option<String>, AssertionError> {
-        let Some(live) = same_person(permit, live)? else { return Ok(None) };
-        self.sign(live.session(), permit.request().host.name(), now).map(Some)
+        let Some(live) = same_person(permit, live)? else {
+            return Ok(None);
+        };
+        self.sign(live.session(), permit.request().host.name(), now)
+            .map(Some)
     }
 
     /// What an assertion says of a person, unsigned, for the person.
@@ -121,8 +152,16 @@ impl Assertions {
         self.minted.pin().retain(|_, minted| is_fresh(minted, now));
     }
 
-    fn sign(&self, session: &Session, host: &str, now: Timestamp) -> Result<String, AssertionError> {
-        Ok(self.keyring.signing().sign(&claims::assertion(session, host, &self.settings, now))?)
+    fn sign(
+        &self,
+        session: &Session,
+        host: &str,
+        now: Timestamp,
+    ) -> Result<String, AssertionError> {
+        Ok(self
+            .keyring
+            .signing()
+            .sign(&claims::assertion(session, host, &self.settings, now))?)
     }
 }
 
@@ -138,7 +177,9 @@ fn same_person<'a>(
 ) -> Result<Option<&'a LiveSession>, AssertionError> {
     match (permit.identity(), live) {
         (None, _) => Ok(None),
-        (Some(seen), Some(live)) if std::ptr::eq::<Identity>(seen, &live.session().identity) => Ok(Some(live)),
+        (Some(seen), Some(live)) if std::ptr::eq::<Identity>(seen, &live.session().identity) => {
+            Ok(Some(live))
+        }
         (Some(_), _) => Err(AssertionError::Mismatch),
     }
 }

@@ -26,14 +26,21 @@ pub(super) fn told_groups(identity: &Identity) -> (&[String], bool) {
             bytes <= MAX_GROUP_BYTES
         })
         .count();
-    (identity.groups.get(..fitting).unwrap_or_default(), fitting == identity.groups.len())
+    (
+        identity.groups.get(..fitting).unwrap_or_default(),
+        fitting == identity.groups.len(),
+    )
 }
 
 /// The text of one claim: several values are joined by commas.
 pub(super) fn text(identity: &Identity, claim: &str) -> String {
     match claim {
         "sub" | "user" => identity.subject.clone(),
-        "email" => identity.email.as_ref().map(ToString::to_string).unwrap_or_default(),
+        "email" => identity
+            .email
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         "name" => identity.name.clone().unwrap_or_default(),
         "groups" => told_groups(identity).0.join(","),
         _ => identity.claims.values(claim).join(","),

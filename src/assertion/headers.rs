@@ -19,7 +19,10 @@ pub struct IdentityHeaders {
 impl IdentityHeaders {
     /// Names in lower case, and values of visible ASCII and blanks.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.names.iter().map(String::as_str).zip(self.values.iter().map(String::as_str))
+        self.names
+            .iter()
+            .map(String::as_str)
+            .zip(self.values.iter().map(String::as_str))
     }
 }
 
@@ -41,14 +44,20 @@ impl HeaderPlan {
     pub(super) fn new(settings: &AssertionSettings) -> Self {
         let mut planned: Vec<(String, Source)> = Vec::new();
         let sets = settings.header_sets.iter().flat_map(|set| members(*set));
-        let claims = settings.claim_headers.iter().map(|further| (further.header.clone(), Source::Claim(further.claim.clone())));
+        let claims = settings
+            .claim_headers
+            .iter()
+            .map(|further| (further.header.clone(), Source::Claim(further.claim.clone())));
         for (name, source) in sets.chain(claims) {
             if !planned.iter().any(|(other, _)| *other == name) {
                 planned.push((name, source));
             }
         }
         let (names, sources): (Vec<_>, _) = planned.into_iter().unzip();
-        Self { names: names.into(), sources }
+        Self {
+            names: names.into(),
+            sources,
+        }
     }
 
     pub(super) fn names(&self) -> &[String] {
@@ -57,12 +66,17 @@ impl HeaderPlan {
 
     /// Whether an assertion has to be signed at all.
     pub(super) fn needs_assertion(&self) -> bool {
-        self.sources.iter().any(|source| matches!(source, Source::Assertion))
+        self.sources
+            .iter()
+            .any(|source| matches!(source, Source::Assertion))
     }
 
     /// The headers about nobody.
     pub(super) fn anonymous(&self) -> IdentityHeaders {
-        IdentityHeaders { names: Arc::clone(&self.names), values: vec![String::new(); self.names.len()] }
+        IdentityHeaders {
+            names: Arc::clone(&self.names),
+            values: vec![String::new(); self.names.len()],
+        }
     }
 
     pub(super) fn fill(&self, identity: &Identity, assertion: &str) -> IdentityHeaders {
@@ -70,13 +84,19 @@ impl HeaderPlan {
             Source::Assertion => assertion.to_owned(),
             Source::Claim(claim) => header_value(identity, claim),
         });
-        IdentityHeaders { names: Arc::clone(&self.names), values: values.collect() }
+        IdentityHeaders {
+            names: Arc::clone(&self.names),
+            values: values.collect(),
+        }
     }
 }
 
 fn members(set: HeaderSet) -> Vec<(String, Source)> {
     let claims = |pairs: &[(&str, &str)]| -> Vec<(String, Source)> {
-        pairs.iter().map(|(name, claim)| ((*name).to_owned(), Source::Claim((*claim).to_owned()))).collect()
+        pairs
+            .iter()
+            .map(|(name, claim)| ((*name).to_owned(), Source::Claim((*claim).to_owned())))
+            .collect()
     };
     match set {
         HeaderSet::Pomerium => vec![("x-pomerium-jwt-assertion".to_owned(), Source::Assertion)],
@@ -102,7 +122,9 @@ fn members(set: HeaderSet) -> Vec<(String, Source)> {
 /// a group named `a,b` does not become two groups.
 fn header_value(identity: &Identity, claim: &str) -> String {
     let values: &[String] = match claim {
-        "sub" | "user" | "email" | "name" => return fit(escape(&claims::text(identity, claim), false)),
+        "sub" | "user" | "email" | "name" => {
+            return fit(escape(&claims::text(identity, claim), false));
+        }
         "groups" => claims::told_groups(identity).0,
         _ => identity.claims.values(claim),
     };
@@ -120,7 +142,8 @@ fn escape(text: &str, in_list: bool) -> String {
             _ => {
                 escaped.push('%');
                 escaped.extend([byte >> 4, byte & 15].map(|digit| {
-                    char::from_digit(u32::from(digit), 16).map_or('0', |digit| digit.to_ascii_uppercase())
+                    char::from_digit(u32::from(digit), 16)
+                        .map_or('0', |digit| digit.to_ascii_uppercase())
                 }));
             }
         }
@@ -130,5 +153,9 @@ fn escape(text: &str, in_list: bool) -> String {
 
 /// A value that no proxy would take is left out whole: half of it would be another value.
 fn fit(value: String) -> String {
-    if value.len() > MAX_VALUE { String::new() } else { value.trim().to_owned() }
+    if value.len() > MAX_VALUE {
+        String::new()
+    } else {
+        value.trim().to_owned()
+    }
 }

@@ -48,13 +48,16 @@ fn tell(
             let routes = counted(loaded.settings.routes.len(), "route");
             writeln!(out, "configuration is fine: {routes}, 1 provider")
         }
-        Err(problems) => {
-            for problem in problems {
-                writeln!(err, "{problem}")?;
-            }
-            writeln!(err, "{}", counted(problems.len(), "problem"))
-        }
+        Err(problems) => complain(problems, err),
     }
+}
+
+/// Every problem on a line, and how many there are.
+pub(super) fn complain(problems: &Problems, err: &mut impl Write) -> io::Result<()> {
+    for problem in problems {
+        writeln!(err, "{problem}")?;
+    }
+    writeln!(err, "{}", counted(problems.len(), "problem"))
 }
 
 fn counted(number: usize, thing: &str) -> String {

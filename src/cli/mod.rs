@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod check;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Serve(serve::Serve),
 }
 
 /// Does what the command line of this process asks for. The code is 0 when that worked, 1 when it did not, and 2 when
@@ -24,5 +26,6 @@ enum Command {
 pub fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(check) => check.run(),
+        Command::Serve(serve) => serve.run(),
     }
 }

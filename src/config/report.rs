@@ -91,6 +91,17 @@ impl Report {
         }
     }
 
+    /// Whether something is said to be wrong at `path`, or below it.
+    pub fn mentions(&self, path: &str) -> bool {
+        self.problems.borrow().iter().any(|problem| {
+            let told = problem.path.as_str();
+            told == path
+                || told
+                    .strip_prefix(path)
+                    .is_some_and(|rest| rest.starts_with(['.', '[']))
+        })
+    }
+
     /// Whether nothing is wrong so far.
     pub fn is_clean(&self) -> bool {
         self.problems.borrow().is_empty()

@@ -12,7 +12,8 @@ mod session;
 
 use config::Value;
 
-use super::{Places, Settings, report::Report, section::Section};
+use super::{Places, Segment, Settings, report::Report, section::Section};
+use crate::policy::{Policy, RouteSettings, Step};
 
 /// Builds what can be built, and reports everything that cannot. What comes back counts only while the report is clean:
 /// a setting that was wrong has its default here.
@@ -26,6 +27,9 @@ pub(super) fn settings(tree: &Value, report: &Report) -> Option<(Settings, Place
     let provider = provider::read(&mut root);
     let routes = routes::read(&mut root);
     let flow = flow::read(&mut root, &routes.hosts);
+    if let Some(places) = &routes.places {
+        compile(&routes.settings, places, report);
+    }
     foreign::judge(&mut root);
     root.finish(&foreign::TOP);
     let settings = Settings {
@@ -39,4 +43,23 @@ pub(super) fn settings(tree: &Value, report: &Report) -> Option<(Settings, Place
         log,
     };
     Some((settings, routes.places?))
+}
+
+/// Has the policy room read the rules now, so that its problems come with all the others.
+fn compile(routes: &[RouteSettings], places: &Places, report: &Report) {
+    for problem in Policy::compile(routes).err().unwrap_or_default() {
+        let path: Vec<Segment> = problem.path.into_iter().map(segment).collect();
+        let problem = places.policy_problem(problem.route, &path, problem.message, problem.mend);
+        // What is wrong in form is wrong for both rooms; one of them has said so.
+        if !report.mentions(&problem.path) {
+            report.add(problem);
+        }
+    }
+}
+
+fn segment(step: Step) -> Segment {
+    match step {
+        Step::Key(key) => Segment::Key(key),
+        Step::Index(index) => Segment::Index(index),
+    }
 }

@@ -52,13 +52,27 @@ impl Account {
         lifetimes: SessionSettings,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { policy, visits, assertions, lifetimes, clock }
+        Self {
+            policy,
+            visits,
+            assertions,
+            lifetimes,
+            clock,
+        }
     }
 
     /// Who shows a credential on `place`.
-    pub async fn profile(&self, place: &Place, credential: Credential<'_>) -> Result<Option<Profile>, SessionError> {
+    pub async fn profile(
+        &self,
+        place: &Place,
+        credential: Credential<'_>,
+    ) -> Result<Option<Profile>, SessionError> {
         let now = self.clock.now();
-        match self.visits.find(credential, self.visits.places().audience(place), now).await? {
+        match self
+            .visits
+            .find(credential, self.visits.places().audience(place), now)
+            .await?
+        {
             Visit::Person(live) => {
                 let idle_end = self.lifetimes.over_at(live.seen(), live.session().ends);
                 Ok(Some(Profile { live, idle_end }))
@@ -74,8 +88,14 @@ impl Account {
 
     /// The assertion that the application on `place` gets for its first page; `None` when no rule lets this person
     /// there.
-    pub fn assertion(&self, place: &Place, profile: &Profile) -> Result<Option<String>, AccountError> {
-        let Ok(target) = Target::parse("/") else { return Ok(None) };
+    pub fn assertion(
+        &self,
+        place: &Place,
+        profile: &Profile,
+    ) -> Result<Option<String>, AccountError> {
+        let Ok(target) = Target::parse("/") else {
+            return Ok(None);
+        };
         let request = AccessRequest {
             method: "GET".into(),
             scheme: place.origin.scheme(),
@@ -85,8 +105,15 @@ impl Account {
             client: ClientKind::Program,
             cors_preflight: false,
         };
-        match self.policy.decide(&request, Some(&profile.live.session().identity)) {
-            Decision::Allow(permit) => Ok(self.assertions.token(&permit, Some(&profile.live), self.clock.now())?),
+        match self
+            .policy
+            .decide(&request, Some(&profile.live.session().identity))
+        {
+            Decision::Allow(permit) => {
+                Ok(self
+                    .assertions
+                    .token(&permit, Some(&profile.live), self.clock.now())?)
+            }
             Decision::SignIn(_) | Decision::Deny(_) => Ok(None),
         }
     }

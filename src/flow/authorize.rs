@@ -56,20 +56,40 @@ impl Authorizer {
         log: DecisionLogger,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { policy, visits, assertions, log, clock }
+        Self {
+            policy,
+            visits,
+            assertions,
+            log,
+            clock,
+        }
     }
 
     /// Whether cookies of `host` are `Secure`; `None` when the host is not ours.
     pub fn is_secure(&self, host: &Host) -> Option<bool> {
-        self.visits.places().find(host).map(|place| place.origin.is_secure())
+        self.visits
+            .places()
+            .find(host)
+            .map(|place| place.origin.is_secure())
     }
 
     /// Decides one request, and writes down how.
     pub async fn authorize(&self, question: Question<'_>) -> Result<Decided, AuthorizeError> {
         let now = self.clock.now();
-        let visit = match self.visits.places().find(&question.request.host).filter(|place| place.is_application) {
+        let visit = match self
+            .visits
+            .places()
+            .find(&question.request.host)
+            .filter(|place| place.is_application)
+        {
             Some(place) => {
-                self.visits.find(question.credential, self.visits.places().audience(&place), now).await?
+                self.visits
+                    .find(
+                        question.credential,
+                        self.visits.places().audience(&place),
+                        now,
+                    )
+                    .await?
             }
             // The policy refuses a host that it does not know; who asks makes no difference.
             None => Visit::Nobody,
@@ -77,18 +97,29 @@ impl Authorizer {
         self.decide(question, &visit, now)
     }
 
-    fn decide(&self, question: Question<'_>, visit: &Visit, now: Timestamp) -> Result<Decided, AuthorizeError> {
+    fn decide(
+        &self,
+        question: Question<'_>,
+        visit: &Visit,
+        now: Timestamp,
+    ) -> Result<Decided, AuthorizeError> {
         let request = question.request;
         let live = visit.person();
-        let decision = self.policy.decide(request, live.map(|live| &live.session().identity));
+        let decision = self
+            .policy
+            .decide(request, live.map(|live| &live.session().identity));
         let rule = decision.trace().rule();
         let (verdict, reason) = match (&decision, visit) {
-            (Decision::Deny(denial), _) => (refuse(request, denial.reason().as_str()), denial.reason().as_str()),
+            (Decision::Deny(denial), _) => (
+                refuse(request, denial.reason().as_str()),
+                denial.reason().as_str(),
+            ),
             (_, Visit::Unusable) => (self.challenge(request), "unusable_credential"),
             (Decision::SignIn(_), _) => (self.challenge(request), "not_signed_in"),
-            (Decision::Allow(permit), _) => {
-                (Verdict::Forward(self.assertions.headers(permit, live, now)?), "allowed")
-            }
+            (Decision::Allow(permit), _) => (
+                Verdict::Forward(self.assertions.headers(permit, live, now)?),
+                "allowed",
+            ),
         };
         let line = DecisionLine {
             request_id: question.id,
@@ -106,10 +137,16 @@ impl Authorizer {
     }
 
     fn challenge(&self, request: &AccessRequest) -> Verdict {
-        let Some(place) = self.visits.places().find(&request.host) else { return refuse(request, "unknown_host") };
+        let Some(place) = self.visits.places().find(&request.host) else {
+            return refuse(request, "unknown_host");
+        };
         let page = SafeRedirect::page(&place.origin, Some(&request.target.as_sent()));
         Verdict::Challenge(Challenge {
-            login: SafeRedirect::own(&place.origin, "/.pomerium/sign_in", &[("pomerium_redirect_uri", page.as_str())]),
+            login: SafeRedirect::own(
+                &place.origin,
+                "/.pomerium/sign_in",
+                &[("pomerium_redirect_uri", page.as_str())],
+            ),
             realm: request.host.name().to_owned(),
             client: request.client,
         })
@@ -117,5 +154,9 @@ impl Authorizer {
 }
 
 fn refuse(request: &AccessRequest, reason: &'static str) -> Verdict {
-    Verdict::Refuse(Refusal { reason, host: request.host.to_string(), client: request.client })
+    Verdict::Refuse(Refusal {
+        reason,
+        host: request.host.to_string(),
+        client: request.client,
+    })
 }

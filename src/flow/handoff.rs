@@ -60,8 +60,15 @@ pub(super) struct Gift {
 }
 
 /// The address at which the authenticate host reads the wish.
-pub(super) fn ask(wish: &Wish, places: &Places, keyring: &Keyring, now: Timestamp) -> Result<SafeRedirect, LoginError> {
-    let callback = form_urlencoded::Serializer::new(String::new()).append_pair(NONCE, &wish.nonce).finish();
+pub(super) fn ask(
+    wish: &Wish,
+    places: &Places,
+    keyring: &Keyring,
+    now: Timestamp,
+) -> Result<SafeRedirect, LoginError> {
+    let callback = form_urlencoded::Serializer::new(String::new())
+        .append_pair(NONCE, &wish.nonce)
+        .finish();
     let callback = format!("{}{CALLBACK}?{callback}", wish.application);
     let uuid = uuid::Uuid::new_v4().to_string();
     let (issued, expiry) = times(now);
@@ -76,7 +83,11 @@ pub(super) fn ask(wish: &Wish, places: &Places, keyring: &Keyring, now: Timestam
     ];
     let key = keyring.handoff();
     let sealed = key.seal(key.public(), &query)?;
-    Ok(SafeRedirect::sealed(places.authenticate(), SIGN_IN, &sealed.to_query()))
+    Ok(SafeRedirect::sealed(
+        places.authenticate(),
+        SIGN_IN,
+        &sealed.to_query(),
+    ))
 }
 
 /// Reads a wish on the authenticate host. It must come from a gate that we know, for a host of that gate.
@@ -88,22 +99,38 @@ pub(super) fn read_wish(
 ) -> Result<Wish, LoginError> {
     let query = Query::open(sealed, keyring, now)?;
     let callback = query.one(CALLBACK_URI)?;
-    let (before, callback_query) = callback.split_once('?').ok_or(LoginError::Handoff("the callback has no nonce"))?;
-    let origin = before.strip_suffix(CALLBACK).ok_or(LoginError::Handoff("the callback is at another path"))?;
-    let origin = Origin::parse(origin).map_err(|_| LoginError::Handoff("the callback is no address"))?;
+    let (before, callback_query) = callback
+        .split_once('?')
+        .ok_or(LoginError::Handoff("the callback has no nonce"))?;
+    let origin = before
+        .strip_suffix(CALLBACK)
+        .ok_or(LoginError::Handoff("the callback is at another path"))?;
+    let origin =
+        Origin::parse(origin).map_err(|_| LoginError::Handoff("the callback is no address"))?;
     let place = application(places, origin.host())?;
     if place.origin != origin {
-        return Err(LoginError::Handoff("the callback has another scheme than the route"));
+        return Err(LoginError::Handoff(
+            "the callback has another scheme than the route",
+        ));
     }
     let nonce = form_urlencoded::parse(callback_query.as_bytes())
         .find_map(|(name, value)| (name == NONCE).then(|| value.into_owned()))
         .ok_or(LoginError::Handoff("the callback has no nonce"))?;
     let page = SafeRedirect::page(&place.origin, Some(query.one(REDIRECT_URI)?));
-    Ok(Wish { page, application: place.origin, nonce })
+    Ok(Wish {
+        page,
+        application: place.origin,
+        nonce,
+    })
 }
 
 /// The address at which the application host reads the answer.
-pub(super) fn give(wish: &Wish, session: &SessionId, keyring: &Keyring, now: Timestamp) -> Result<SafeRedirect, LoginError> {
+pub(super) fn give(
+    wish: &Wish,
+    session: &SessionId,
+    keyring: &Keyring,
+    now: Timestamp,
+) -> Result<SafeRedirect, LoginError> {
     let session = BASE64_URL_SAFE_NO_PAD.encode(session.expose());
     let (issued, expiry) = times(now);
     let query = [
@@ -116,7 +143,11 @@ pub(super) fn give(wish: &Wish, session: &SessionId, keyring: &Keyring, now: Tim
     ];
     let key = keyring.handoff();
     let sealed = key.seal(key.public(), &query)?;
-    Ok(SafeRedirect::sealed(&wish.application, CALLBACK, &sealed.to_query()))
+    Ok(SafeRedirect::sealed(
+        &wish.application,
+        CALLBACK,
+        &sealed.to_query(),
+    ))
 }
 
 /// Reads an answer on the application host that it is for.
@@ -129,7 +160,10 @@ pub(super) fn read_gift(
     let query = Query::open(sealed, keyring, now)?;
     let page = query.one(REDIRECT_URI)?;
     // An answer for another host of ours would otherwise log this browser in here.
-    if !page.strip_prefix(&place.origin.to_string()).is_some_and(|rest| rest.starts_with('/')) {
+    if !page
+        .strip_prefix(&place.origin.to_string())
+        .is_some_and(|rest| rest.starts_with('/'))
+    {
         return Err(LoginError::Handoff("the answer is for another host"));
     }
     let session = BASE64_URL_SAFE_NO_PAD.decode(query.one(SESSION)?).ok();
@@ -149,7 +183,10 @@ fn application(places: &Places, host: &Host) -> Result<Place, LoginError> {
 }
 
 fn times(now: Timestamp) -> (String, String) {
-    (now.milliseconds().to_string(), (now + HANDOFF_LIFETIME).milliseconds().to_string())
+    (
+        now.milliseconds().to_string(),
+        (now + HANDOFF_LIFETIME).milliseconds().to_string(),
+    )
 }
 
 /// An opened query, from a sender whom we know, within its time.
@@ -162,9 +199,13 @@ impl Query {
         if sealed.sender != *key.public() {
             return Err(LoginError::Handoff("the sender's key is not known"));
         }
-        let query = Self(key.open(sealed).map_err(|_| LoginError::Handoff("the sealed query cannot be opened"))?);
+        let query = Self(
+            key.open(sealed)
+                .map_err(|_| LoginError::Handoff("the sealed query cannot be opened"))?,
+        );
         let (issued, expiry) = (query.time(ISSUED)?, query.time(EXPIRY)?);
-        if issued > now + SKEW || expiry + SKEW <= now || expiry > issued + HANDOFF_LIFETIME + SKEW {
+        if issued > now + SKEW || expiry + SKEW <= now || expiry > issued + HANDOFF_LIFETIME + SKEW
+        {
             return Err(LoginError::Expired);
         }
         Ok(query)
@@ -180,7 +221,10 @@ impl Query {
     }
 
     fn time(&self, name: &str) -> Result<Timestamp, LoginError> {
-        let milliseconds: i64 = self.one(name)?.parse().map_err(|_| LoginError::Handoff("a time is no number"))?;
+        let milliseconds: i64 = self
+            .one(name)?
+            .parse()
+            .map_err(|_| LoginError::Handoff("a time is no number"))?;
         Ok(Timestamp::from_seconds(milliseconds.div_euclid(1_000)))
     }
 }

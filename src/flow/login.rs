@@ -111,7 +111,11 @@ enum Next {
     /// A page of a host that the authenticate host can set the cookie for.
     Page { page: String },
     /// Another host, by handoff.
-    Handoff { page: String, application: String, nonce: String },
+    Handoff {
+        page: String,
+        application: String,
+        nonce: String,
+    },
 }
 
 /// What a [`Login`] is made of.
@@ -167,11 +171,21 @@ impl Login {
         let page = SafeRedirect::page(&place.origin, requested);
         let tries = Tries::count(tries, page.as_str(), now)?;
         let departure = if place.is_authenticate {
-            self.depart(Next::Page { page: page.to_string() }, attempts, now).await?
+            self.depart(
+                Next::Page {
+                    page: page.to_string(),
+                },
+                attempts,
+                now,
+            )
+            .await?
         } else {
             self.ask(place, page, attempts, now)?
         };
-        Ok(Departure { tries: Some(tries), ..departure })
+        Ok(Departure {
+            tries: Some(tries),
+            ..departure
+        })
     }
 
     fn ask(
@@ -183,9 +197,18 @@ impl Login {
     ) -> Result<Departure, LoginError> {
         let nonce = random_text()?;
         let keep = pending::keep(&nonce, (), &self.handoff, place.origin.host().name(), now)?;
-        let wish = Wish { page, application: place.origin.clone(), nonce };
+        let wish = Wish {
+            page,
+            application: place.origin.clone(),
+            nonce,
+        };
         let to = handoff::ask(&wish, self.places(), &self.parts.keyring, now)?;
-        Ok(Departure { to, keep: Some(keep), forget: attempts.surplus(), tries: None })
+        Ok(Departure {
+            to,
+            keep: Some(keep),
+            forget: attempts.surplus(),
+            tries: None,
+        })
     }
 
     /// Takes the wish of an application host, on the authenticate host.
@@ -198,16 +221,25 @@ impl Login {
         let now = self.parts.clock.now();
         let wish = handoff::read_wish(sealed, self.places(), &self.parts.keyring, now)?;
         let next = self.next(wish);
-        match self.parts.visits.find(credential, self.places().authenticate_audience(), now).await? {
+        match self
+            .parts
+            .visits
+            .find(credential, self.places().authenticate_audience(), now)
+            .await?
+        {
             Visit::Person(live) => self.lead_on(&next, live.id(), now).map(Step::Arrive),
-            Visit::Nobody | Visit::Unusable => self.depart(next, attempts, now).await.map(Step::Depart),
+            Visit::Nobody | Visit::Unusable => {
+                self.depart(next, attempts, now).await.map(Step::Depart)
+            }
         }
     }
 
     /// Where the cookie is shared, the authenticate host can set it, and no answer has to be carried.
     fn next(&self, wish: Wish) -> Next {
         if self.places().cookie_domain().is_some() {
-            return Next::Page { page: wish.page.to_string() };
+            return Next::Page {
+                page: wish.page.to_string(),
+            };
         }
         Next::Handoff {
             page: wish.page.to_string(),
@@ -216,11 +248,25 @@ impl Login {
         }
     }
 
-    async fn depart(&self, next: Next, attempts: &Attempts, now: Timestamp) -> Result<Departure, LoginError> {
+    async fn depart(
+        &self,
+        next: Next,
+        attempts: &Attempts,
+        now: Timestamp,
+    ) -> Result<Departure, LoginError> {
         let request = self.parts.provider.begin(now).await?;
         let state = request.pending.state.clone();
-        let attempt = Attempt { pending: request.pending, next };
-        let keep = pending::keep(&state, attempt, &self.login, self.places().authenticate().host().name(), now)?;
+        let attempt = Attempt {
+            pending: request.pending,
+            next,
+        };
+        let keep = pending::keep(
+            &state,
+            attempt,
+            &self.login,
+            self.places().authenticate().host().name(),
+            now,
+        )?;
         Ok(Departure {
             to: SafeRedirect::provider(&request.url),
             keep: Some(keep),
@@ -241,19 +287,35 @@ impl Login {
         let state = state.ok_or(LoginError::UnknownAttempt)?;
         let host = self.places().authenticate().host().name();
         let (id, attempt) = attempts.open::<Attempt>(state, &self.login, host, now)?;
-        let identity = self.parts.provider.finish(answer, &attempt.pending, now).await?;
+        let identity = self
+            .parts
+            .provider
+            .finish(answer, &attempt.pending, now)
+            .await?;
         self.use_once(state, now).await?;
         let live = self.parts.visits.sessions().begin(identity, now).await?;
         // Whatever was planted here before the login is worth nothing after it.
-        if let Some(earlier) = self.parts.visits.id(credential, self.places().authenticate_audience()) {
+        if let Some(earlier) = self
+            .parts
+            .visits
+            .id(credential, self.places().authenticate_audience())
+        {
             self.parts.visits.sessions().end(&earlier, now).await?;
         }
         let arrival = self.lead_on(&attempt.next, live.id(), now)?;
-        Ok(Arrival { forget: vec![id], ..arrival })
+        Ok(Arrival {
+            forget: vec![id],
+            ..arrival
+        })
     }
 
     /// From a session on the authenticate host to where the login was for.
-    fn lead_on(&self, next: &Next, session: &SessionId, now: Timestamp) -> Result<Arrival, LoginError> {
+    fn lead_on(
+        &self,
+        next: &Next,
+        session: &SessionId,
+        now: Timestamp,
+    ) -> Result<Arrival, LoginError> {
         let handles = self.parts.visits.handles();
         let places = self.places();
         let authenticate_handle = Some(handles.issue(session, places.authenticate_audience())?);
@@ -267,14 +329,32 @@ impl Login {
                     Audience::Authenticate(_) => None,
                     _ => Some(handles.issue(session, audience)?),
                 };
-                Ok(Arrival { to: page, handle, authenticate_handle, forget: Vec::new() })
+                Ok(Arrival {
+                    to: page,
+                    handle,
+                    authenticate_handle,
+                    forget: Vec::new(),
+                })
             }
-            Next::Handoff { page, application, nonce } => {
+            Next::Handoff {
+                page,
+                application,
+                nonce,
+            } => {
                 let place = self.place_of(application)?;
                 let page = SafeRedirect::page(&place.origin, Some(page));
-                let wish = Wish { page, application: place.origin, nonce: nonce.clone() };
+                let wish = Wish {
+                    page,
+                    application: place.origin,
+                    nonce: nonce.clone(),
+                };
                 let to = handoff::give(&wish, session, &self.parts.keyring, now)?;
-                Ok(Arrival { to, handle: None, authenticate_handle, forget: Vec::new() })
+                Ok(Arrival {
+                    to,
+                    handle: None,
+                    authenticate_handle,
+                    forget: Vec::new(),
+                })
             }
         }
     }
@@ -283,9 +363,18 @@ impl Login {
     fn place_of(&self, url: &str) -> Result<Place, LoginError> {
         const GONE: LoginError = LoginError::Handoff("no route is for the host any more");
         let authority_end = url.find("://").map(|at| at + 3).ok_or(GONE)?;
-        let length = url.get(authority_end..).and_then(|rest| rest.find('/')).unwrap_or(url.len() - authority_end);
-        let origin = url.get(..authority_end + length).and_then(|text| Origin::parse(text).ok()).ok_or(GONE)?;
-        self.places().find(origin.host()).filter(|place| place.origin == origin).ok_or(GONE)
+        let length = url
+            .get(authority_end..)
+            .and_then(|rest| rest.find('/'))
+            .unwrap_or(url.len() - authority_end);
+        let origin = url
+            .get(..authority_end + length)
+            .and_then(|text| Origin::parse(text).ok())
+            .ok_or(GONE)?;
+        self.places()
+            .find(origin.host())
+            .filter(|place| place.origin == origin)
+            .ok_or(GONE)
     }
 
     /// Ends a login on the application host.
@@ -298,23 +387,45 @@ impl Login {
     ) -> Result<Arrival, LoginError> {
         let now = self.parts.clock.now();
         let gift = handoff::read_gift(sealed, place, &self.parts.keyring, now)?;
-        let (id, ()) = attempts.open(&gift.nonce, &self.handoff, place.origin.host().name(), now)?;
+        let (id, ()) =
+            attempts.open(&gift.nonce, &self.handoff, place.origin.host().name(), now)?;
         self.use_once(&gift.nonce, now).await?;
         let sessions = self.parts.visits.sessions();
-        let live = sessions.find(&gift.session, now).await?.ok_or(LoginError::SessionOver)?;
+        let live = sessions
+            .find(&gift.session, now)
+            .await?
+            .ok_or(LoginError::SessionOver)?;
         let audience = self.places().audience(place);
         // Whatever was planted here before the login is worth nothing after it.
-        if let Some(earlier) = self.parts.visits.id(credential, audience).filter(|earlier| earlier != live.id()) {
+        if let Some(earlier) = self
+            .parts
+            .visits
+            .id(credential, audience)
+            .filter(|earlier| earlier != live.id())
+        {
             sessions.end(&earlier, now).await?;
         }
         let handle = self.parts.visits.handles().issue(live.id(), audience)?;
-        Ok(Arrival { to: gift.page, handle: Some(handle), authenticate_handle: None, forget: vec![id] })
+        Ok(Arrival {
+            to: gift.page,
+            handle: Some(handle),
+            authenticate_handle: None,
+            forget: vec![id],
+        })
     }
 
     /// Only who could have ended the login comes here, so that nobody fills the store by beginning logins.
     async fn use_once(&self, secret: &str, now: Timestamp) -> Result<(), LoginError> {
         let until = now + ATTEMPT_LIFETIME + ATTEMPT_LIFETIME;
-        let is_first = self.parts.store.put_new(pending::used_key(secret), Vec::new(), until, now).await?;
-        if is_first { Ok(()) } else { Err(LoginError::Replayed) }
+        let is_first = self
+            .parts
+            .store
+            .put_new(pending::used_key(secret), Vec::new(), until, now)
+            .await?;
+        if is_first {
+            Ok(())
+        } else {
+            Err(LoginError::Replayed)
+        }
     }
 }

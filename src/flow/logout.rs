@@ -28,7 +28,10 @@ impl Logout {
         let now = self.clock.now();
         let places = self.visits.places();
         let shown = self.visits.id(session, places.audience(place));
-        let own = self.visits.id(authenticate, places.authenticate_audience()).filter(|_| place.is_authenticate);
+        let own = self
+            .visits
+            .id(authenticate, places.authenticate_audience())
+            .filter(|_| place.is_authenticate);
         for id in shown.iter().chain(own.iter()) {
             self.visits.sessions().end(id, now).await?;
         }

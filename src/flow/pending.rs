@@ -48,7 +48,10 @@ impl Attempts {
     /// The attempt whose secret this is. Two under one name are a planted cookie: neither is taken.
     fn find(&self, secret: &str) -> Option<&KeptAttempt> {
         let suffix = suffix(secret);
-        let mut found = self.0.iter().filter(|attempt| attempt.id.ends_with(&suffix));
+        let mut found = self
+            .0
+            .iter()
+            .filter(|attempt| attempt.id.ends_with(&suffix));
         found.next().filter(|_| found.next().is_none())
     }
 
@@ -61,8 +64,11 @@ impl Attempts {
         now: Timestamp,
     ) -> Result<(String, T), LoginError> {
         let kept = self.find(secret).ok_or(LoginError::UnknownAttempt)?;
-        let plain = sealer.open_text(audience, &kept.sealed).map_err(|_| LoginError::UnknownAttempt)?;
-        let sealed: Sealed<T> = postcard::from_bytes(&plain).map_err(|_| LoginError::UnknownAttempt)?;
+        let plain = sealer
+            .open_text(audience, &kept.sealed)
+            .map_err(|_| LoginError::UnknownAttempt)?;
+        let sealed: Sealed<T> =
+            postcard::from_bytes(&plain).map_err(|_| LoginError::UnknownAttempt)?;
         if sealed.secret != secret {
             return Err(LoginError::UnknownAttempt);
         }
@@ -88,7 +94,11 @@ pub(super) fn keep<T: Serialize>(
     audience: &str,
     now: Timestamp,
 ) -> Result<KeptAttempt, CryptoError> {
-    let sealed = Sealed { secret: secret.to_owned(), begun: now, rest };
+    let sealed = Sealed {
+        secret: secret.to_owned(),
+        begun: now,
+        rest,
+    };
     let plain = postcard::to_stdvec(&sealed).map_err(|_| CryptoError::Seal)?;
     Ok(KeptAttempt {
         id: format!("{:08x}{}", now.seconds(), suffix(secret)),
@@ -103,7 +113,11 @@ pub(super) fn used_key(secret: &str) -> Key {
 
 fn suffix(secret: &str) -> String {
     let digest = digest(secret.as_bytes());
-    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("-{hex}")
 }
 
@@ -124,16 +138,31 @@ pub(super) const TRIES_SPAN: Duration = Duration::from_secs(30);
 
 impl Tries {
     /// Counts one more login for `page`, on top of what the browser remembers.
-    pub(super) fn count(remembered: Option<&str>, page: &str, now: Timestamp) -> Result<Self, LoginError> {
+    pub(super) fn count(
+        remembered: Option<&str>,
+        page: &str,
+        now: Timestamp,
+    ) -> Result<Self, LoginError> {
         let page = suffix(page);
         let earlier = remembered.and_then(Self::parse).filter(|tries| {
             tries.page == page && now >= tries.since && now.since(tries.since) < TRIES_SPAN
         });
         let tries = match earlier {
-            Some(tries) => Self { count: tries.count.saturating_add(1), ..tries },
-            None => Self { page, count: 1, since: now },
+            Some(tries) => Self {
+                count: tries.count.saturating_add(1),
+                ..tries
+            },
+            None => Self {
+                page,
+                count: 1,
+                since: now,
+            },
         };
-        if tries.count > MAX_TRIES { Err(LoginError::Circle) } else { Ok(tries) }
+        if tries.count > MAX_TRIES {
+            Err(LoginError::Circle)
+        } else {
+            Ok(tries)
+        }
     }
 
     /// As the browser keeps it. Not sealed: who alters it alters when they see an error page.

@@ -39,7 +39,10 @@ pub struct Places {
 impl Places {
     /// The hosts of the routes, and the authenticate host.
     pub fn new(policy: Arc<Policy>, settings: FlowSettings) -> Self {
-        Self { policy, settings: Arc::new(settings) }
+        Self {
+            policy,
+            settings: Arc::new(settings),
+        }
     }
 
     /// The place of a host, if it is ours.
@@ -47,8 +50,16 @@ impl Places {
         let is_authenticate = host == self.settings.authenticate.host();
         let route = self.policy.origin_of(host);
         let is_application = route.is_some();
-        let origin = if is_authenticate { Some(self.settings.authenticate.clone()) } else { route };
-        Some(Place { origin: origin?, is_application, is_authenticate })
+        let origin = if is_authenticate {
+            Some(self.settings.authenticate.clone())
+        } else {
+            route
+        };
+        Some(Place {
+            origin: origin?,
+            is_application,
+            is_authenticate,
+        })
     }
 
     /// The authenticate host.

@@ -16,7 +16,9 @@ pub struct SafeRedirect(String);
 impl SafeRedirect {
     /// A page on `origin`, as a client asks for it. Anything that does not surely lie there is its `/`.
     pub fn page(origin: &Origin, requested: Option<&str>) -> Self {
-        let target = requested.and_then(|text| page_on(origin, text)).unwrap_or_else(|| "/".to_owned());
+        let target = requested
+            .and_then(|text| page_on(origin, text))
+            .unwrap_or_else(|| "/".to_owned());
         Self(format!("{origin}{target}"))
     }
 
@@ -25,7 +27,9 @@ impl SafeRedirect {
         if query.is_empty() {
             return Self(format!("{origin}{path}"));
         }
-        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(query)
+            .finish();
         Self(format!("{origin}{path}?{query}"))
     }
 
@@ -57,7 +61,11 @@ fn page_on(origin: &Origin, text: &str) -> Option<String> {
     if text.len() > MAX_PAGE {
         return None;
     }
-    let target = if text.starts_with('/') { text } else { text.strip_prefix(&origin.to_string())? };
+    let target = if text.starts_with('/') {
+        text
+    } else {
+        text.strip_prefix(&origin.to_string())?
+    };
     let target = match target.as_bytes() {
         [] => "/",
         [b'/', b'/', ..] => return None,
@@ -67,7 +75,8 @@ fn page_on(origin: &Origin, text: &str) -> Option<String> {
     let target = Target::parse(target).ok()?;
     // Nobody needs to be led back to a page of ours, and some of them do something.
     let path = &target.path;
-    if path.as_str() != "/.pomerium/" && (path.is_within("/.pomerium") || path.is_within("/oauth2")) {
+    if path.as_str() != "/.pomerium/" && (path.is_within("/.pomerium") || path.is_within("/oauth2"))
+    {
         return None;
     }
     Some(target.as_sent())
@@ -89,9 +98,19 @@ mod tests {
 
     #[test]
     fn a_page_on_the_host_is_led_back_to() {
-        for target in ["/", "/a/b?c=d&e=/f", "/x?next=https://evil.test/", "/.pomerium/", "/a%20b", "/a//b"] {
+        for target in [
+            "/",
+            "/a/b?c=d&e=/f",
+            "/x?next=https://evil.test/",
+            "/.pomerium/",
+            "/a%20b",
+            "/a//b",
+        ] {
             assert_eq!(page(target), format!("https://app.example.com{target}"));
-            assert_eq!(page(&format!("https://app.example.com{target}")), format!("https://app.example.com{target}"));
+            assert_eq!(
+                page(&format!("https://app.example.com{target}")),
+                format!("https://app.example.com{target}")
+            );
         }
         assert_eq!(page("https://app.example.com"), "https://app.example.com/");
     }
@@ -99,22 +118,69 @@ mod tests {
     #[test]
     fn everything_else_lands_on_the_first_page() {
         let hostile = [
-            "", "//evil.test", "///evil.test", "/\\evil.test", "\\/evil.test", "/\t/evil.test", "/%09/evil.test\t", "\t//evil.test",
-            " //evil.test", "/ /evil.test", "https://evil.test", "https:evil.test", "https:/evil.test", "HTTPS://evil.test/",
-            "https://app.example.com.evil.test/", "https://app.example.com@evil.test/", "https://app.example.com:443@evil.test/",
-            "https://app.example.com:8443/", "https://app.example.comevil.test", "https://app.example.com\\@evil.test",
-            "https://app.example.com%2f@evil.test", "https://evil.test/https://app.example.com/", "http://app.example.com/",
-            "https://user@app.example.com/", "https://App.example.com.evil.test", "javascript:alert(1)", "data:text/html,x", "//app.example.com/x",
-            "/../..//evil.test", "/./\\evil.test", "/%2e%2e//evil.test", "/a/../../evil", "/#@evil.test", "/x#y", "/a\r\nLocation: https://evil.test",
-            "/%0d%0aSet-Cookie:x=y", "/\u{0}", "/é", "evil.test", "?a=b", "#a", "https://app.example.com#x", "https://app.example.com?x",
-            "/.pomerium/sign_out", "/.pomerium/callback/?k=a", "/.pomerium", "/oauth2/callback?code=x", "/%2epomerium/sign_out", "/.pomerium/./",
-            "https://xn--example-.org", "https://app\u{3002}example.com/",
+            "",
+            "//evil.test",
+            "///evil.test",
+            "/\\evil.test",
+            "\\/evil.test",
+            "/\t/evil.test",
+            "/%09/evil.test\t",
+            "\t//evil.test",
+            " //evil.test",
+            "/ /evil.test",
+            "https://evil.test",
+            "https:evil.test",
+            "https:/evil.test",
+            "HTTPS://evil.test/",
+            "https://app.example.com.evil.test/",
+            "https://app.example.com@evil.test/",
+            "https://app.example.com:443@evil.test/",
+            "https://app.example.com:8443/",
+            "https://app.example.comevil.test",
+            "https://app.example.com\\@evil.test",
+            "https://app.example.com%2f@evil.test",
+            "https://evil.test/https://app.example.com/",
+            "http://app.example.com/",
+            "https://user@app.example.com/",
+            "https://App.example.com.evil.test",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "//app.example.com/x",
+            "/../..//evil.test",
+            "/./\\evil.test",
+            "/%2e%2e//evil.test",
+            "/a/../../evil",
+            "/#@evil.test",
+            "/x#y",
+            "/a\r\nLocation: https://evil.test",
+            "/%0d%0aSet-Cookie:x=y",
+            "/\u{0}",
+            "/é",
+            "evil.test",
+            "?a=b",
+            "#a",
+            "https://app.example.com#x",
+            "https://app.example.com?x",
+            "/.pomerium/sign_out",
+            "/.pomerium/callback/?k=a",
+            "/.pomerium",
+            "/oauth2/callback?code=x",
+            "/%2epomerium/sign_out",
+            "/.pomerium/./",
+            "https://xn--example-.org",
+            "https://app\u{3002}example.com/",
         ];
         for requested in hostile {
             assert_eq!(page(requested), "https://app.example.com/", "{requested:?}");
         }
-        assert_eq!(page(&format!("/{}", "a".repeat(MAX_PAGE))), "https://app.example.com/");
-        assert_eq!(SafeRedirect::page(&origin(), None).as_str(), "https://app.example.com/");
+        assert_eq!(
+            page(&format!("/{}", "a".repeat(MAX_PAGE))),
+            "https://app.example.com/"
+        );
+        assert_eq!(
+            SafeRedirect::page(&origin(), None).as_str(),
+            "https://app.example.com/"
+        );
     }
 
     proptest! {

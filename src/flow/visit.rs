@@ -42,7 +42,11 @@ pub struct Visits {
 impl Visits {
     /// Looks into `sessions` for handles that `handles` opens.
     pub fn new(places: Places, handles: Arc<Handles>, sessions: Arc<SessionStore>) -> Self {
-        Self { places, handles, sessions }
+        Self {
+            places,
+            handles,
+            sessions,
+        }
     }
 
     /// The hosts that are ours.
@@ -78,8 +82,14 @@ impl Visits {
         if credential == Credential::None {
             return Ok(Visit::Nobody);
         }
-        let Some(id) = self.id(credential, audience) else { return Ok(Visit::Unusable) };
-        Ok(self.sessions.find(&id, now).await?.map_or(Visit::Nobody, Visit::Person))
+        let Some(id) = self.id(credential, audience) else {
+            return Ok(Visit::Unusable);
+        };
+        Ok(self
+            .sessions
+            .find(&id, now)
+            .await?
+            .map_or(Visit::Nobody, Visit::Person))
     }
 }
 

@@ -32,9 +32,18 @@ impl Dialect for Forwarded {
         self.name
     }
 
-    fn read(&self, headers: &dyn Headers, peer: IpAddr, trusted: &TrustedProxies) -> Result<AccessRequest, DialectError> {
-        let (mut verb, mut scheme, mut host, mut uri) =
-            (Single::default(), Single::default(), Single::default(), Single::default());
+    fn read(
+        &self,
+        headers: &dyn Headers,
+        peer: IpAddr,
+        trusted: &TrustedProxies,
+    ) -> Result<AccessRequest, DialectError> {
+        let (mut verb, mut scheme, mut host, mut uri) = (
+            Single::default(),
+            Single::default(),
+            Single::default(),
+            Single::default(),
+        );
         let (mut client, mut smuggled) = (Client::default(), false);
         headers.each(&mut |name, value| match name {
             "x-forwarded-method" => verb.see(value),
@@ -53,15 +62,18 @@ impl Dialect for Forwarded {
         if smuggled {
             return Err(DialectError::IdentityHeader);
         }
-        Ok(access_request(method, scheme, host, target, &client, peer, trusted))
+        Ok(access_request(
+            method, scheme, host, target, &client, peer, trusted,
+        ))
     }
 
     fn answer(&self, verdict: Verdict) -> Reply {
         match verdict {
             Verdict::Forward(identity) => Reply::forward(identity),
-            Verdict::Challenge(challenge) if challenge.client == ClientKind::Navigation => {
-                Reply { location: Some(challenge.login.to_string()), ..Reply::empty(302) }
-            }
+            Verdict::Challenge(challenge) if challenge.client == ClientKind::Navigation => Reply {
+                location: Some(challenge.login.to_string()),
+                ..Reply::empty(302)
+            },
             Verdict::Challenge(challenge) => Reply {
                 authenticate: Some(authenticate(&challenge)),
                 body: Body::Problem {
@@ -71,7 +83,10 @@ impl Dialect for Forwarded {
                 },
                 ..Reply::empty(401)
             },
-            Verdict::Refuse(refusal) => Reply { body: refused(refusal), ..Reply::empty(403) },
+            Verdict::Refuse(refusal) => Reply {
+                body: refused(refusal),
+                ..Reply::empty(403)
+            },
         }
     }
 }
@@ -79,7 +94,11 @@ impl Dialect for Forwarded {
 fn refused(refusal: Refusal) -> Body {
     match refusal.client {
         ClientKind::Navigation => Body::Denied(refusal),
-        ClientKind::Program => Body::Problem { title: "Access denied", reason: refusal.reason, login: None },
+        ClientKind::Program => Body::Problem {
+            title: "Access denied",
+            reason: refusal.reason,
+            login: None,
+        },
     }
 }
 
@@ -93,7 +112,11 @@ pub(super) fn access_request(
     peer: IpAddr,
     trusted: &TrustedProxies,
 ) -> AccessRequest {
-    let kind = if client.is_navigation(&method) { ClientKind::Navigation } else { ClientKind::Program };
+    let kind = if client.is_navigation(&method) {
+        ClientKind::Navigation
+    } else {
+        ClientKind::Program
+    };
     AccessRequest {
         client: kind,
         cors_preflight: client.is_preflight(&method),

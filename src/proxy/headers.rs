@@ -32,7 +32,9 @@ impl Single {
         if self.malformed {
             return Err(DialectError::Malformed(name));
         }
-        self.value.filter(|value| !value.is_empty()).ok_or(DialectError::Missing(name))
+        self.value
+            .filter(|value| !value.is_empty())
+            .ok_or(DialectError::Missing(name))
     }
 }
 
@@ -57,7 +59,9 @@ impl Client {
                 self.has_fetch_metadata = true;
                 self.fetch_mode = Some(value.to_vec());
             }
-            "sec-fetch-site" | "sec-fetch-dest" | "sec-fetch-user" => self.has_fetch_metadata = true,
+            "sec-fetch-site" | "sec-fetch-dest" | "sec-fetch-user" => {
+                self.has_fetch_metadata = true
+            }
             "x-requested-with" => self.is_script = true,
             "upgrade" => self.is_upgrade = true,
             "origin" => self.has_origin = true,
@@ -83,12 +87,20 @@ impl Client {
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
+    haystack
+        .windows(needle.len())
+        .any(|window| window.eq_ignore_ascii_case(needle))
 }
 
 /// A method is a token (RFC 9110 §5.6.2); it is passed on as it is.
 pub(super) fn method(text: String, name: &'static str) -> Result<Box<str>, DialectError> {
     let is_token = text.len() <= 32
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
-    if is_token { Ok(text.into()) } else { Err(DialectError::Malformed(name)) }
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+    if is_token {
+        Ok(text.into())
+    } else {
+        Err(DialectError::Malformed(name))
+    }
 }

@@ -16,7 +16,10 @@ use std::{net::IpAddr, sync::Arc};
 
 use thiserror::Error;
 
-pub use self::{forwarded::Forwarded, headers::Headers, original::Original, reserved::ReservedNames, trust::TrustedProxies};
+pub use self::{
+    forwarded::Forwarded, headers::Headers, original::Original, reserved::ReservedNames,
+    trust::TrustedProxies,
+};
 use crate::{
     address::AddressError,
     assertion::IdentityHeaders,
@@ -33,7 +36,12 @@ pub trait Dialect: Send + Sync {
     ///
     /// # Errors
     /// When anything is missing, there twice, or not readable in one way only.
-    fn read(&self, headers: &dyn Headers, peer: IpAddr, trusted: &TrustedProxies) -> Result<AccessRequest, DialectError>;
+    fn read(
+        &self,
+        headers: &dyn Headers,
+        peer: IpAddr,
+        trusted: &TrustedProxies,
+    ) -> Result<AccessRequest, DialectError>;
 
     /// Puts the verdict into the status and headers that the proxy acts upon.
     fn answer(&self, verdict: Verdict) -> Reply;
@@ -69,7 +77,9 @@ impl DialectError {
             Self::Missing(_) => "missing_header",
             Self::Repeated(_) => "repeated_header",
             Self::Malformed(_) => "malformed_header",
-            Self::Address(AddressError::Host | AddressError::Scheme | AddressError::Url) => "malformed_host",
+            Self::Address(AddressError::Host | AddressError::Scheme | AddressError::Url) => {
+                "malformed_host"
+            }
             Self::Address(_) => "malformed_path",
             Self::IdentityHeader => "identity_header",
             Self::ClientHeader => "malformed_client_header",
@@ -128,11 +138,23 @@ pub enum Body {
 
 impl Reply {
     fn forward(identity: Arc<IdentityHeaders>) -> Self {
-        Self { status: 202, location: None, authenticate: None, identity: Some(identity), body: Body::Empty }
+        Self {
+            status: 202,
+            location: None,
+            authenticate: None,
+            identity: Some(identity),
+            body: Body::Empty,
+        }
     }
 
     const fn empty(status: u16) -> Self {
-        Self { status, location: None, authenticate: None, identity: None, body: Body::Empty }
+        Self {
+            status,
+            location: None,
+            authenticate: None,
+            identity: None,
+            body: Body::Empty,
+        }
     }
 }
 

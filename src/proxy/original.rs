@@ -32,7 +32,12 @@ impl Dialect for Original {
         "nginx"
     }
 
-    fn read(&self, headers: &dyn Headers, peer: IpAddr, trusted: &TrustedProxies) -> Result<AccessRequest, DialectError> {
+    fn read(
+        &self,
+        headers: &dyn Headers,
+        peer: IpAddr,
+        trusted: &TrustedProxies,
+    ) -> Result<AccessRequest, DialectError> {
         let (mut verb, mut url) = (Single::default(), Single::default());
         let (mut client, mut smuggled) = (Client::default(), false);
         headers.each(&mut |name, value| match name {
@@ -49,7 +54,9 @@ impl Dialect for Original {
         if smuggled {
             return Err(DialectError::IdentityHeader);
         }
-        Ok(access_request(method, scheme, host, target, &client, peer, trusted))
+        Ok(access_request(
+            method, scheme, host, target, &client, peer, trusted,
+        ))
     }
 
     fn answer(&self, verdict: Verdict) -> Reply {
@@ -58,7 +65,8 @@ impl Dialect for Original {
             // nginx would make a redirect a 500; its `error_page 401` sends the person on.
             Verdict::Challenge(challenge) => Reply {
                 authenticate: Some(authenticate(&challenge)),
-                location: (challenge.client == ClientKind::Navigation).then(|| challenge.login.to_string()),
+                location: (challenge.client == ClientKind::Navigation)
+                    .then(|| challenge.login.to_string()),
                 ..Reply::empty(401)
             },
             Verdict::Refuse(_) => Reply::empty(403),
@@ -72,5 +80,9 @@ fn split(url: &str) -> Result<(Scheme, Host, Target), AddressError> {
     let (scheme, rest) = url.split_once("://").ok_or(AddressError::Url)?;
     let path = rest.find('/').ok_or(AddressError::Url)?;
     let (authority, target) = rest.split_at(path);
-    Ok((Scheme::parse(scheme)?, Host::parse(authority)?, Target::parse(target)?))
+    Ok((
+        Scheme::parse(scheme)?,
+        Host::parse(authority)?,
+        Target::parse(target)?,
+    ))
 }

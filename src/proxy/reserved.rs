@@ -61,10 +61,25 @@ mod tests {
         let reserved = ReservedNames::new(["x-corp-user", "x_corp_group"]);
         let mut tried = 0;
         for name in [
-            "x-pomerium-jwt-assertion", "x-pomerium-iap-jwt-assertion", "x-pomerium-claim-email", "x-pomerium-authenticated-user-id",
-            "x-auth-request-user", "x-auth-request-email", "x-auth-request-access-token", "x-forwarded-user", "x-forwarded-email",
-            "x-forwarded-groups", "x-forwarded-preferred-username", "x-forwarded-access-token", "remote-user", "remote-groups", "remote-email", "remote-name",
-            "x-corp-user", "x-corp-group", "x-vestibule-anything",
+            "x-pomerium-jwt-assertion",
+            "x-pomerium-iap-jwt-assertion",
+            "x-pomerium-claim-email",
+            "x-pomerium-authenticated-user-id",
+            "x-auth-request-user",
+            "x-auth-request-email",
+            "x-auth-request-access-token",
+            "x-forwarded-user",
+            "x-forwarded-email",
+            "x-forwarded-groups",
+            "x-forwarded-preferred-username",
+            "x-forwarded-access-token",
+            "remote-user",
+            "remote-groups",
+            "remote-email",
+            "remote-name",
+            "x-corp-user",
+            "x-corp-group",
+            "x-vestibule-anything",
         ] {
             let places: Vec<usize> = name.match_indices('-').map(|(at, _)| at).collect();
             for mask in 0..3usize.pow(u32::try_from(places.len()).unwrap()) {
@@ -80,15 +95,29 @@ mod tests {
             }
         }
         assert!(tried >= 600, "{tried}");
-        assert!(reserved.contains("x_pomerium_authorization"), "only in its own spelling");
+        assert!(
+            reserved.contains("x_pomerium_authorization"),
+            "only in its own spelling"
+        );
     }
 
     #[test]
     fn other_headers_pass() {
         let reserved = ReservedNames::new([]);
         for name in [
-            "accept", "cookie", "authorization", "x-forwarded-for", "x-forwarded-host", "x-forwarded-uri", "x-original-url",
-            "x-requested-with", "x-pomerium-authorization", "x-auth-request-redirect", "sec-fetch-mode", "x.y_z", "remote",
+            "accept",
+            "cookie",
+            "authorization",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-uri",
+            "x-original-url",
+            "x-requested-with",
+            "x-pomerium-authorization",
+            "x-auth-request-redirect",
+            "sec-fetch-mode",
+            "x.y_z",
+            "remote",
         ] {
             assert!(!reserved.contains(name), "{name}");
         }

@@ -54,15 +54,19 @@ fn address(hop: &str) -> Option<IpAddr> {
     let parsed = hop.parse::<IpAddr>().ok().or_else(|| match bracketed() {
         Some((inner, port)) if is_port(port) => inner.parse().ok(),
         Some(_) => None,
-        None => hop.split_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).and_then(|(ip, _)| {
-            ip.parse::<std::net::Ipv4Addr>().ok().map(IpAddr::V4)
-        }),
+        None => hop
+            .split_once(':')
+            .filter(|(_, port)| port.parse::<u16>().is_ok())
+            .and_then(|(ip, _)| ip.parse::<std::net::Ipv4Addr>().ok().map(IpAddr::V4)),
     });
     parsed.map(|address| address.to_canonical())
 }
 
 fn is_port(text: &str) -> bool {
-    text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
+    text.is_empty()
+        || text
+            .strip_prefix(':')
+            .is_some_and(|port| port.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]
@@ -70,12 +74,17 @@ mod tests {
     use super::*;
 
     fn trusted() -> TrustedProxies {
-        TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap(), "10.1.0.0/16".parse().unwrap()])
+        TrustedProxies::new(vec![
+            "127.0.0.0/8".parse().unwrap(),
+            "10.1.0.0/16".parse().unwrap(),
+        ])
     }
 
     fn client(header: &str) -> Option<String> {
         let peer = "127.0.0.1".parse().unwrap();
-        trusted().client(&[header.as_bytes().to_vec()], peer).map(|address| address.to_string())
+        trusted()
+            .client(&[header.as_bytes().to_vec()], peer)
+            .map(|address| address.to_string())
     }
 
     #[test]
@@ -96,16 +105,34 @@ mod tests {
 
     #[test]
     fn a_hop_that_is_no_address_leaves_the_client_unknown() {
-        for header in ["a", "", "1.2.3.4.5", "1.2.3", "127.0.0.01", "\"203.0.113.7\"", "fe80::1%eth0", "6.6.6.6, x", "6.6.6.6,", "1.2.3.4:99999", "[::1"] {
+        for header in [
+            "a",
+            "",
+            "1.2.3.4.5",
+            "1.2.3",
+            "127.0.0.01",
+            "\"203.0.113.7\"",
+            "fe80::1%eth0",
+            "6.6.6.6, x",
+            "6.6.6.6,",
+            "1.2.3.4:99999",
+            "[::1",
+        ] {
             assert_eq!(client(header), None, "{header}");
         }
         assert_eq!(client(&"1.2.3.4, ".repeat(500)), None);
-        assert_eq!(trusted().client(&[vec![0xff]], "127.0.0.1".parse().unwrap()), None);
+        assert_eq!(
+            trusted().client(&[vec![0xff]], "127.0.0.1".parse().unwrap()),
+            None
+        );
     }
 
     #[test]
     fn behind_an_unreadable_hop_of_a_stranger_nothing_matters() {
-        assert_eq!(client("garbage, 203.0.113.7").as_deref(), Some("203.0.113.7"));
+        assert_eq!(
+            client("garbage, 203.0.113.7").as_deref(),
+            Some("203.0.113.7")
+        );
     }
 
     #[test]
@@ -113,7 +140,13 @@ mod tests {
         for peer in ["127.0.0.1", "::ffff:127.0.0.1", "10.1.255.255"] {
             assert!(trusted().trusts(peer.parse().unwrap()), "{peer}");
         }
-        for peer in ["10.2.0.1", "192.168.0.1", "::1", "::ffff:10.2.0.1", "64:ff9b::7f00:1"] {
+        for peer in [
+            "10.2.0.1",
+            "192.168.0.1",
+            "::1",
+            "::ffff:10.2.0.1",
+            "64:ff9b::7f00:1",
+        ] {
             assert!(!trusted().trusts(peer.parse().unwrap()), "{peer}");
         }
     }

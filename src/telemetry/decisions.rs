@@ -46,7 +46,10 @@ pub struct DecisionLogger {
 impl DecisionLogger {
     /// Writes to `writer`, which must not block.
     pub fn new(writer: Box<dyn Write + Send>, which: DecisionLog) -> Self {
-        Self { writer: Mutex::new(writer), which }
+        Self {
+            writer: Mutex::new(writer),
+            which,
+        }
     }
 
     /// Writes one line, if such a decision gets one.
@@ -63,14 +66,22 @@ impl DecisionLogger {
 
 impl fmt::Debug for DecisionLogger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DecisionLogger").field("which", &self.which).finish_non_exhaustive()
+        f.debug_struct("DecisionLogger")
+            .field("which", &self.which)
+            .finish_non_exhaustive()
     }
 }
 
 /// `{"timestamp":…,"level":"INFO","message":"decided",…}`, as the other lines of the log are made.
 fn compose(line: &DecisionLine<'_>, now: Timestamp) -> String {
-    let level = if line.decision == "refuse" { "WARN" } else { "INFO" };
-    let time = OffsetDateTime::from_unix_timestamp(now.seconds()).ok().and_then(|time| time.format(&Rfc3339).ok());
+    let level = if line.decision == "refuse" {
+        "WARN"
+    } else {
+        "INFO"
+    };
+    let time = OffsetDateTime::from_unix_timestamp(now.seconds())
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok());
     let mut text = String::with_capacity(384);
     text.push_str("{\"timestamp\":\"");
     text.push_str(time.as_deref().unwrap_or("?"));

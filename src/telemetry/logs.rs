@@ -24,7 +24,9 @@ pub enum LogError {
 
 /// Writes what waits when it goes.
 #[derive(Debug)]
-pub struct LogGuard(#[expect(dead_code, reason = "writes what waits when it is dropped")] WorkerGuard);
+pub struct LogGuard(
+    #[expect(dead_code, reason = "writes what waits when it is dropped")] WorkerGuard,
+);
 
 /// Where lines go.
 #[derive(Clone, Debug)]
@@ -41,7 +43,10 @@ impl Logs {
 
 /// Starts logging for the whole process.
 pub fn start(settings: &LogSettings) -> Result<(Logs, LogGuard), LogError> {
-    let (writer, guard) = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING).finish(io::stdout());
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(WAITING)
+        .finish(io::stdout());
     let filter = EnvFilter::try_new(format!("warn,vestibule={}", settings.level))?;
     let layer = fmt::layer()
         .json()
@@ -49,6 +54,9 @@ pub fn start(settings: &LogSettings) -> Result<(Logs, LogGuard), LogError> {
         .with_current_span(true)
         .with_span_list(false)
         .with_writer(writer.clone());
-    tracing_subscriber::registry().with(filter).with(layer).try_init()?;
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(layer)
+        .try_init()?;
     Ok((Logs { writer }, LogGuard(guard)))
 }

@@ -46,16 +46,41 @@ impl Metrics {
     /// Everything at zero.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("vestibule");
-        let (decisions, logins, logouts) = (Family::default(), Family::default(), Family::default());
+        let (decisions, logins, logouts) =
+            (Family::default(), Family::default(), Family::default());
         let (sessions_in_memory, provider_ready, store_ready) =
             (Gauge::default(), Gauge::default(), Gauge::default());
-        registry.register("decisions", "Questions of host proxies, by answer", decisions.clone());
+        registry.register(
+            "decisions",
+            "Questions of host proxies, by answer",
+            decisions.clone(),
+        );
         registry.register("logins", "Logins that came to an end", logins.clone());
         registry.register("logouts", "Sign-outs", logouts.clone());
-        registry.register("sessions_in_memory", "Sessions in memory", sessions_in_memory.clone());
-        registry.register("provider_ready", "Whether the identity provider is known", provider_ready.clone());
-        registry.register("store_ready", "Whether the session store takes writes", store_ready.clone());
-        Self { decisions, logins, logouts, sessions_in_memory, provider_ready, store_ready, registry }
+        registry.register(
+            "sessions_in_memory",
+            "Sessions in memory",
+            sessions_in_memory.clone(),
+        );
+        registry.register(
+            "provider_ready",
+            "Whether the identity provider is known",
+            provider_ready.clone(),
+        );
+        registry.register(
+            "store_ready",
+            "Whether the session store takes writes",
+            store_ready.clone(),
+        );
+        Self {
+            decisions,
+            logins,
+            logouts,
+            sessions_in_memory,
+            provider_ready,
+            store_ready,
+            registry,
+        }
     }
 
     /// The OpenMetrics text.

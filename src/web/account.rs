@@ -48,9 +48,15 @@ pub(super) async fn account(
     let page = AccountPage {
         style: STYLE,
         host: host.to_owned(),
-        csrf: profile.as_ref().map(|profile| csrf.proof(profile, host)).unwrap_or_default(),
+        csrf: profile
+            .as_ref()
+            .map(|profile| csrf.proof(profile, host))
+            .unwrap_or_default(),
         session: profile.as_ref().map(facts),
-        claims: profile.as_ref().map(|profile| further_claims(identity(profile))).unwrap_or_default(),
+        claims: profile
+            .as_ref()
+            .map(|profile| further_claims(identity(profile)))
+            .unwrap_or_default(),
         person: profile.as_ref().map(|profile| person(identity(profile))),
     };
     respond::page(StatusCode::OK, &page)
@@ -63,7 +69,9 @@ pub(super) async fn user(
     account: Data<Account>,
     cookies: Data<Cookies>,
 ) -> Result<HttpResponse, WebError> {
-    let profile = profile(&http, &here, &account, &cookies).await?.ok_or(WebError::NotSignedIn)?;
+    let profile = profile(&http, &here, &account, &cookies)
+        .await?
+        .ok_or(WebError::NotSignedIn)?;
     Ok(respond::guarded(StatusCode::OK).json(account.describe(&profile)))
 }
 
@@ -74,9 +82,15 @@ pub(super) async fn jwt(
     account: Data<Account>,
     cookies: Data<Cookies>,
 ) -> Result<HttpResponse, WebError> {
-    let profile = profile(&http, &here, &account, &cookies).await?.ok_or(WebError::NotSignedIn)?;
-    let token = account.assertion(&here.place, &profile)?.ok_or(WebError::NotAllowed)?;
-    Ok(respond::guarded(StatusCode::OK).insert_header((header::CONTENT_TYPE, "application/jwt")).body(token))
+    let profile = profile(&http, &here, &account, &cookies)
+        .await?
+        .ok_or(WebError::NotSignedIn)?;
+    let token = account
+        .assertion(&here.place, &profile)?
+        .ok_or(WebError::NotAllowed)?;
+    Ok(respond::guarded(StatusCode::OK)
+        .insert_header((header::CONTENT_TYPE, "application/jwt"))
+        .body(token))
 }
 
 /// `/.pomerium/denied`: the page for proxies that drop ours.
@@ -92,7 +106,10 @@ pub(super) async fn denied(
     let page = DeniedPage {
         style: STYLE,
         host: host.to_owned(),
-        csrf: profile.as_ref().map(|profile| csrf.proof(profile, host)).unwrap_or_default(),
+        csrf: profile
+            .as_ref()
+            .map(|profile| csrf.proof(profile, host))
+            .unwrap_or_default(),
         person: profile.as_ref().map(|profile| person(identity(profile))),
         reason: error::in_words("not_allowed").to_owned(),
         reference: here.reference,

@@ -6,7 +6,8 @@ const STYLE: &str = include_str!("../../static/assets/style.css");
 const FAVICON: &str = include_str!("../../static/assets/favicon.svg");
 
 /// With the version, so that a browser may keep it for long.
-pub(super) const STYLE_URL: &str = concat!("/.pomerium/assets/style.css?", env!("CARGO_PKG_VERSION"));
+pub(super) const STYLE_URL: &str =
+    concat!("/.pomerium/assets/style.css?", env!("CARGO_PKG_VERSION"));
 
 /// The one stylesheet.
 pub(super) async fn style() -> HttpResponse {
@@ -20,7 +21,11 @@ pub(super) async fn favicon() -> HttpResponse {
 
 /// Nothing of ours is for a search engine.
 pub(super) async fn robots() -> HttpResponse {
-    asset("text/plain; charset=utf-8", "public, max-age=3600", "User-agent: *\nDisallow: /")
+    asset(
+        "text/plain; charset=utf-8",
+        "public, max-age=3600",
+        "User-agent: *\nDisallow: /",
+    )
 }
 
 fn asset(kind: &'static str, cache: &'static str, body: &'static str) -> HttpResponse {

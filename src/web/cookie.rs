@@ -40,7 +40,11 @@ pub(super) enum Kind {
 impl Kind {
     /// The cookie that says who somebody is on a host.
     pub(super) const fn of(place: &Place) -> Self {
-        if place.is_application { Self::Session } else { Self::Authenticate }
+        if place.is_application {
+            Self::Session
+        } else {
+            Self::Authenticate
+        }
     }
 }
 
@@ -53,7 +57,10 @@ pub(super) struct Cookies {
 
 impl Cookies {
     pub(super) fn new(places: &Places, lifetimes: &SessionSettings) -> Self {
-        Self { domain: places.cookie_domain().map(str::to_owned), age: lifetimes.absolute.min(MAX_AGE) }
+        Self {
+            domain: places.cookie_domain().map(str::to_owned),
+            age: lifetimes.absolute.min(MAX_AGE),
+        }
     }
 
     fn name(&self, kind: Kind, secure: bool) -> &'static str {
@@ -67,7 +74,12 @@ impl Cookies {
     }
 
     /// What a request shows under one of our names.
-    pub(super) fn credential<'a>(&self, http: &'a HttpRequest, kind: Kind, secure: bool) -> Credential<'a> {
+    pub(super) fn credential<'a>(
+        &self,
+        http: &'a HttpRequest,
+        kind: Kind,
+        secure: bool,
+    ) -> Credential<'a> {
         let name = self.name(kind, secure);
         let mut found = Credential::None;
         for (_, value) in pairs(http).filter(|(other, _)| *other == name.as_bytes()) {
@@ -84,7 +96,10 @@ impl Cookies {
         let prefix = prefixed(LOGIN, origin);
         let kept = pairs(http).filter_map(|(name, value)| {
             let id = std::str::from_utf8(name).ok()?.strip_prefix(&prefix)?;
-            Some(KeptAttempt { id: id.to_owned(), sealed: std::str::from_utf8(value).ok()?.to_owned() })
+            Some(KeptAttempt {
+                id: id.to_owned(),
+                sealed: std::str::from_utf8(value).ok()?.to_owned(),
+            })
         });
         Attempts::new(kept.collect())
     }
@@ -114,17 +129,35 @@ impl Cookies {
 
     /// Keeps a login that has begun.
     pub(super) fn keep_attempt(&self, attempt: KeptAttempt, origin: &Origin) -> String {
-        set(prefixed(LOGIN, origin) + &attempt.id, attempt.sealed, ATTEMPT_AGE, None, origin)
+        set(
+            prefixed(LOGIN, origin) + &attempt.id,
+            attempt.sealed,
+            ATTEMPT_AGE,
+            None,
+            origin,
+        )
     }
 
     /// Forgets one.
     pub(super) fn delete_attempt(&self, id: &str, origin: &Origin) -> String {
-        set(prefixed(LOGIN, origin) + id, String::new(), Duration::ZERO, None, origin)
+        set(
+            prefixed(LOGIN, origin) + id,
+            String::new(),
+            Duration::ZERO,
+            None,
+            origin,
+        )
     }
 
     /// Keeps how often one began.
     pub(super) fn keep_tries(&self, tries: &Tries, origin: &Origin) -> String {
-        set(prefixed(TRIES, origin), tries.to_text(), TRIES_AGE, None, origin)
+        set(
+            prefixed(TRIES, origin),
+            tries.to_text(),
+            TRIES_AGE,
+            None,
+            origin,
+        )
     }
 }
 
@@ -134,9 +167,21 @@ fn prefixed(name: &str, origin: &Origin) -> String {
 }
 
 /// A `Set-Cookie` value (RFC 6265bis §4.1).
-fn set(name: String, value: String, age: Duration, domain: Option<&str>, origin: &Origin) -> String {
-    debug_assert!(domain.is_none() || !name.starts_with(HOST_PREFIX), "a browser would refuse it");
-    debug_assert!(domain.is_none() || !origin.is_secure() || name.starts_with(SECURE_PREFIX), "shared, over TLS");
+fn set(
+    name: String,
+    value: String,
+    age: Duration,
+    domain: Option<&str>,
+    origin: &Origin,
+) -> String {
+    debug_assert!(
+        domain.is_none() || !name.starts_with(HOST_PREFIX),
+        "a browser would refuse it"
+    );
+    debug_assert!(
+        domain.is_none() || !origin.is_secure() || name.starts_with(SECURE_PREFIX),
+        "shared, over TLS"
+    );
     let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
     let mut cookie = Cookie::build((name, value))
         .path("/")
@@ -165,8 +210,14 @@ fn pairs(http: &HttpRequest) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 fn trim(bytes: &[u8]) -> &[u8] {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = bytes.iter().position(|byte| !is_blank(byte)).unwrap_or(bytes.len());
-    let end = bytes.iter().rposition(|byte| !is_blank(byte)).map_or(start, |at| at + 1);
+    let start = bytes
+        .iter()
+        .position(|byte| !is_blank(byte))
+        .unwrap_or(bytes.len());
+    let end = bytes
+        .iter()
+        .rposition(|byte| !is_blank(byte))
+        .map_or(start, |at| at + 1);
     bytes.get(start..end).unwrap_or_default()
 }
 
@@ -177,25 +228,46 @@ mod tests {
     use super::*;
 
     fn cookies(domain: Option<&str>) -> Cookies {
-        Cookies { domain: domain.map(str::to_owned), age: Duration::from_secs(3_600) }
+        Cookies {
+            domain: domain.map(str::to_owned),
+            age: Duration::from_secs(3_600),
+        }
     }
 
     fn shown(lines: &[&[u8]]) -> String {
         let mut request = TestRequest::default();
         for line in lines {
-            request = request.append_header((header::COOKIE, header::HeaderValue::from_bytes(line).unwrap()));
+            request = request.append_header((
+                header::COOKIE,
+                header::HeaderValue::from_bytes(line).unwrap(),
+            ));
         }
-        format!("{:?}", cookies(None).credential(&request.to_http_request(), Kind::Session, true))
+        format!(
+            "{:?}",
+            cookies(None).credential(&request.to_http_request(), Kind::Session, true)
+        )
     }
 
     #[test]
     fn a_cookie_is_found_by_its_exact_name() {
-        for line in [&b"__Host-vestibule=h"[..], b"a=b; __Host-vestibule=h ;c=d", b"a;b;;=; \t__Host-vestibule = h"] {
+        for line in [
+            &b"__Host-vestibule=h"[..],
+            b"a=b; __Host-vestibule=h ;c=d",
+            b"a;b;;=; \t__Host-vestibule = h",
+        ] {
             assert_eq!(shown(&[line]), r#"Handle("h")"#, "{line:?}");
         }
         for line in [
-            &b"vestibule=h"[..], b"__host-vestibule=h", b"__Host-vestibule2=h", b"x__Host-vestibule=h", b"=__Host-vestibule=h",
-            b"\"__Host-vestibule\"=h", b"$Version=1,__Host-vestibule=h", b"\xe2\x80\x80__Host-vestibule=h", b"__Host-vestibule", b"\xa0__Host-vestibule=h",
+            &b"vestibule=h"[..],
+            b"__host-vestibule=h",
+            b"__Host-vestibule2=h",
+            b"x__Host-vestibule=h",
+            b"=__Host-vestibule=h",
+            b"\"__Host-vestibule\"=h",
+            b"$Version=1,__Host-vestibule=h",
+            b"\xe2\x80\x80__Host-vestibule=h",
+            b"__Host-vestibule",
+            b"\xa0__Host-vestibule=h",
         ] {
             assert_eq!(shown(&[line]), "None", "{line:?}");
         }
@@ -203,8 +275,14 @@ mod tests {
 
     #[test]
     fn a_cookie_twice_is_no_credential() {
-        assert_eq!(shown(&[b"__Host-vestibule=a; __Host-vestibule=a"]), "Unusable");
-        assert_eq!(shown(&[b"__Host-vestibule=a", b"__Host-vestibule=b"]), "Unusable");
+        assert_eq!(
+            shown(&[b"__Host-vestibule=a; __Host-vestibule=a"]),
+            "Unusable"
+        );
+        assert_eq!(
+            shown(&[b"__Host-vestibule=a", b"__Host-vestibule=b"]),
+            "Unusable"
+        );
         assert_eq!(shown(&[b"__Host-vestibule=\xff"]), "Unusable");
     }
 
@@ -212,14 +290,31 @@ mod tests {
     fn a_cookie_is_deleted_with_the_attributes_that_it_was_set_with() {
         let origin = |text| Origin::parse(text).unwrap();
         for (domain, at, expected) in [
-            (None, "https://app.example.com", "__Host-vestibule=v; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=3600"),
-            (Some("example.com"), "https://app.example.com", "__Secure-vestibule=v; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=3600"),
-            (None, "http://app.localhost:8080", "vestibule=v; HttpOnly; SameSite=Lax; Path=/; Max-Age=3600"),
+            (
+                None,
+                "https://app.example.com",
+                "__Host-vestibule=v; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=3600",
+            ),
+            (
+                Some("example.com"),
+                "https://app.example.com",
+                "__Secure-vestibule=v; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=3600",
+            ),
+            (
+                None,
+                "http://app.localhost:8080",
+                "vestibule=v; HttpOnly; SameSite=Lax; Path=/; Max-Age=3600",
+            ),
         ] {
             let set = cookies(domain).keep(Kind::Session, "v".to_owned(), &origin(at));
             assert_eq!(set, expected);
             let deleted = cookies(domain).delete(Kind::Session, &origin(at));
-            assert_eq!(deleted, expected.replace("=v;", "=;").replace("Max-Age=3600", "Max-Age=0"));
+            assert_eq!(
+                deleted,
+                expected
+                    .replace("=v;", "=;")
+                    .replace("Max-Age=3600", "Max-Age=0")
+            );
         }
     }
 }

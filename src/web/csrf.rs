@@ -21,14 +21,24 @@ impl Csrf {
 
     /// A proof for one session on one host.
     pub(super) fn proof(&self, profile: &Profile, host: &str) -> String {
-        self.0.prove(&[profile.live.key().as_bytes(), host.as_bytes()])
+        self.0
+            .prove(&[profile.live.key().as_bytes(), host.as_bytes()])
     }
 
     /// Whether the session's owner meant this request.
-    pub(super) fn is_meant(&self, http: &HttpRequest, form: Option<&str>, profile: &Profile, host: &str) -> bool {
+    pub(super) fn is_meant(
+        &self,
+        http: &HttpRequest,
+        form: Option<&str>,
+        profile: &Profile,
+        host: &str,
+    ) -> bool {
         let shown = form.or_else(|| http.headers().get(HEADER)?.to_str().ok());
         is_own(http)
-            || shown.is_some_and(|proof| self.0.is_proof(&[profile.live.key().as_bytes(), host.as_bytes()], proof))
+            || shown.is_some_and(|proof| {
+                self.0
+                    .is_proof(&[profile.live.key().as_bytes(), host.as_bytes()], proof)
+            })
     }
 }
 

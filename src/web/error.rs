@@ -46,22 +46,52 @@ pub(super) enum VerifyError {
 }
 
 /// Refuses, since no answer is no. The status is one that every proxy takes for a refusal; the body is empty.
-pub(super) fn refuse(error: &VerifyError, dialect: &'static str, reference: &str, metrics: &Metrics) -> HttpResponse {
+pub(super) fn refuse(
+    error: &VerifyError,
+    dialect: &'static str,
+    reference: &str,
+    metrics: &Metrics,
+) -> HttpResponse {
     let (status, decision, reason) = match error {
         VerifyError::Untrusted => (StatusCode::FORBIDDEN, "refuse", "untrusted_peer"),
         VerifyError::NoDialect => (StatusCode::NOT_FOUND, "bad_question", "no_dialect"),
-        VerifyError::Dialect(error) if error.is_forbidden() => (StatusCode::FORBIDDEN, "refuse", error.reason()),
+        VerifyError::Dialect(error) if error.is_forbidden() => {
+            (StatusCode::FORBIDDEN, "refuse", error.reason())
+        }
         VerifyError::Dialect(error) => (StatusCode::BAD_REQUEST, "bad_question", error.reason()),
         VerifyError::Authorize(AuthorizeError::Session(_)) => {
             (StatusCode::SERVICE_UNAVAILABLE, "failure", "session_store")
         }
-        VerifyError::Authorize(_) | VerifyError::Reply => (StatusCode::SERVICE_UNAVAILABLE, "failure", "assertion"),
+        VerifyError::Authorize(_) | VerifyError::Reply => {
+            (StatusCode::SERVICE_UNAVAILABLE, "failure", "assertion")
+        }
     };
-    metrics.decisions.get_or_create(&DecisionLabels { dialect, decision, reason }).inc();
+    metrics
+        .decisions
+        .get_or_create(&DecisionLabels {
+            dialect,
+            decision,
+            reason,
+        })
+        .inc();
     if decision == "failure" {
-        error!(request_id = reference, dialect, decision, reason, error = causes(error), "could not decide a request");
+        error!(
+            request_id = reference,
+            dialect,
+            decision,
+            reason,
+            error = causes(error),
+            "could not decide a request"
+        );
     } else {
-        warn!(request_id = reference, dialect, decision, reason, error = causes(error), "refused a question");
+        warn!(
+            request_id = reference,
+            dialect,
+            decision,
+            reason,
+            error = causes(error),
+            "refused a question"
+        );
     }
     HttpResponse::build(status)
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -118,14 +148,18 @@ impl ResponseError for WebError {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::NotAllowed => StatusCode::FORBIDDEN,
             Self::Login(error) => match error {
-                LoginError::Provider(ProviderError::Unreachable(_) | ProviderError::Misconfigured(_))
+                LoginError::Provider(
+                    ProviderError::Unreachable(_) | ProviderError::Misconfigured(_),
+                )
                 | LoginError::Session(_)
                 | LoginError::Store(_)
                 | LoginError::Crypto(_) => StatusCode::SERVICE_UNAVAILABLE,
                 LoginError::Provider(ProviderError::Refused(_)) => StatusCode::FORBIDDEN,
                 _ => StatusCode::BAD_REQUEST,
             },
-            Self::Session(_) | Self::Account(AccountError::Session(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Session(_) | Self::Account(AccountError::Session(_)) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Account(_) | Self::Page => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -137,15 +171,24 @@ pub(super) async fn pages(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let response = next.call(request).await?;
-    let Some(page) = response.response().error().and_then(|error| error.as_error::<WebError>()).map(|error| {
-        let http = response.request();
-        let reference = here::reference(http);
-        log(error, &reference);
-        render(error, http, reference)
-    }) else {
+    let Some(page) = response
+        .response()
+        .error()
+        .and_then(|error| error.as_error::<WebError>())
+        .map(|error| {
+            let http = response.request();
+            let reference = here::reference(http);
+            log(error, &reference);
+            render(error, http, reference)
+        })
+    else {
         return Ok(response.map_into_boxed_body());
     };
-    let cookies: Vec<_> = response.headers().get_all(header::SET_COOKIE).cloned().collect();
+    let cookies: Vec<_> = response
+        .headers()
+        .get_all(header::SET_COOKIE)
+        .cloned()
+        .collect();
     let mut page = response.into_response(page);
     for cookie in cookies {
         page.headers_mut().append(header::SET_COOKIE, cookie);
@@ -157,9 +200,17 @@ fn log(problem: &WebError, reference: &str) {
     let status = problem.status_code();
     let cause = causes(problem);
     if status.is_server_error() {
-        error!(request_id = reference, error = cause, "a page could not be served");
+        error!(
+            request_id = reference,
+            error = cause,
+            "a page could not be served"
+        );
     } else if matches!(problem, WebError::Login(_)) {
-        warn!(request_id = reference, error = cause, "a login did not come to its end");
+        warn!(
+            request_id = reference,
+            error = cause,
+            "a login did not come to its end"
+        );
     } else {
         info!(request_id = reference, error = cause, "refused a page");
     }
@@ -179,34 +230,48 @@ fn causes(error: &dyn Error) -> String {
 fn render(error: &WebError, http: &actix_web::HttpRequest, reference: String) -> HttpResponse {
     let status = error.status_code();
     if matches!(error, WebError::NotSignedIn) && !wants_page(http) {
-        return respond::guarded(status).insert_header((header::WWW_AUTHENTICATE, "Bearer")).finish();
+        return respond::guarded(status)
+            .insert_header((header::WWW_AUTHENTICATE, "Bearer"))
+            .finish();
     }
     let page = match error {
-        WebError::Login(LoginError::Provider(ProviderError::Unreachable(_) | ProviderError::Misconfigured(_))) => {
-            unreachable_provider(http, reference)
-        }
+        WebError::Login(LoginError::Provider(
+            ProviderError::Unreachable(_) | ProviderError::Misconfigured(_),
+        )) => unreachable_provider(http, reference),
         _ => respond::page(status, &explained(error, status, reference)),
     };
     page.unwrap_or_else(|_| respond::guarded(status).finish())
 }
 
 fn wants_page(http: &actix_web::HttpRequest) -> bool {
-    let accept = http.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let accept = http
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
     accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
 /// The way on from here: our own path on this host, and nothing that the request says.
-fn unreachable_provider(http: &actix_web::HttpRequest, reference: String) -> Result<HttpResponse, WebError> {
-    let provider = http.app_data::<actix_web::web::Data<crate::flow::Login>>().map(|login| login.provider().to_owned());
+fn unreachable_provider(
+    http: &actix_web::HttpRequest,
+    reference: String,
+) -> Result<HttpResponse, WebError> {
+    let provider = http
+        .app_data::<actix_web::web::Data<crate::flow::Login>>()
+        .map(|login| login.provider().to_owned());
     let page = SignInPage {
         style: STYLE,
-        host: here::host(http).map(|host| host.name().to_owned()).unwrap_or_default(),
+        host: here::host(http)
+            .map(|host| host.name().to_owned())
+            .unwrap_or_default(),
         provider: provider.unwrap_or_default(),
         retry: retry(http),
         reference,
     };
     let mut response = respond::page(StatusCode::SERVICE_UNAVAILABLE, &page)?;
-    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
     Ok(response)
 }
 
@@ -228,7 +293,10 @@ fn explained(error: &WebError, status: StatusCode, reference: String) -> ErrorPa
         title: title.to_owned(),
         message: message.to_owned(),
         advice: advice.to_owned(),
-        action: again.then(|| Link { href: "/".to_owned(), label: "Start again".to_owned() }),
+        action: again.then(|| Link {
+            href: "/".to_owned(),
+            label: "Start again".to_owned(),
+        }),
         reference,
         status: status.as_u16(),
     }
@@ -239,15 +307,43 @@ fn explained(error: &WebError, status: StatusCode, reference: String) -> ErrorPa
 fn words(error: &WebError) -> (&'static str, &'static str, &'static str, bool) {
     const LATER: &str = "Please try again in a moment. If it stays like this, tell your administrator the reference below.";
     match error {
-        WebError::NotHere => ("There is no such page", "Nothing is served under this address.", "Check the address.", false),
-        WebError::NotSignedIn => ("You are not signed in", "This page needs a sign-in.", "Sign in and come back.", true),
-        WebError::Malformed => ("This request cannot be read", "The form or address was not one of ours.", "Go back and try again.", true),
-        WebError::NotAllowed => ("You may not do this", "No rule allows you this application.", "Ask your administrator.", false),
+        WebError::NotHere => (
+            "There is no such page",
+            "Nothing is served under this address.",
+            "Check the address.",
+            false,
+        ),
+        WebError::NotSignedIn => (
+            "You are not signed in",
+            "This page needs a sign-in.",
+            "Sign in and come back.",
+            true,
+        ),
+        WebError::Malformed => (
+            "This request cannot be read",
+            "The form or address was not one of ours.",
+            "Go back and try again.",
+            true,
+        ),
+        WebError::NotAllowed => (
+            "You may not do this",
+            "No rule allows you this application.",
+            "Ask your administrator.",
+            false,
+        ),
         WebError::Login(error) => login_words(error),
-        WebError::Session(_) | WebError::Account(AccountError::Session(_)) => {
-            ("Please wait a moment", "Sessions cannot be reached just now. You have not been signed out.", LATER, false)
-        }
-        WebError::Account(_) | WebError::Page => ("Something went wrong", "The page could not be made.", LATER, false),
+        WebError::Session(_) | WebError::Account(AccountError::Session(_)) => (
+            "Please wait a moment",
+            "Sessions cannot be reached just now. You have not been signed out.",
+            LATER,
+            false,
+        ),
+        WebError::Account(_) | WebError::Page => (
+            "Something went wrong",
+            "The page could not be made.",
+            LATER,
+            false,
+        ),
     }
 }
 
@@ -261,9 +357,24 @@ fn login_words(error: &LoginError) -> (&'static str, &'static str, &'static str,
             true,
         ),
         LoginError::Expired => (FAILED, "The sign-in took too long.", "Start again.", true),
-        LoginError::Replayed => (FAILED, "This sign-in has ended already.", "Start again.", true),
-        LoginError::Handoff(_) => (FAILED, "The address of this sign-in is not complete, or was altered.", "Start again.", true),
-        LoginError::SessionOver => (FAILED, "The session ended before you came back.", "Start again.", true),
+        LoginError::Replayed => (
+            FAILED,
+            "This sign-in has ended already.",
+            "Start again.",
+            true,
+        ),
+        LoginError::Handoff(_) => (
+            FAILED,
+            "The address of this sign-in is not complete, or was altered.",
+            "Start again.",
+            true,
+        ),
+        LoginError::SessionOver => (
+            FAILED,
+            "The session ended before you came back.",
+            "Start again.",
+            true,
+        ),
         LoginError::Circle => (
             "You are being sent in circles",
             "You signed in several times for one page, and the page did not notice.",
@@ -271,9 +382,12 @@ fn login_words(error: &LoginError) -> (&'static str, &'static str, &'static str,
              tell your administrator.",
             true,
         ),
-        LoginError::Provider(ProviderError::Refused(_)) => {
-            ("You were not signed in", "The sign-in was cancelled or refused.", "Start again, or ask your administrator.", true)
-        }
+        LoginError::Provider(ProviderError::Refused(_)) => (
+            "You were not signed in",
+            "The sign-in was cancelled or refused.",
+            "Start again, or ask your administrator.",
+            true,
+        ),
         LoginError::Provider(_) => (
             FAILED,
             "The answer of the sign-in service was not accepted.",

@@ -27,6 +27,13 @@ pub(super) async fn callback(
     let answer = SealedQuery::from_query(http.query_string())
         .map_err(|_| LoginError::Handoff("the sealed query cannot be read"))?;
     let known = cookies.credential(&http, Kind::Session, origin.is_secure());
-    let arrival = login.arrive(&here.place, &answer, &cookies.attempts(&http, origin), known).await?;
+    let arrival = login
+        .arrive(
+            &here.place,
+            &answer,
+            &cookies.attempts(&http, origin),
+            known,
+        )
+        .await?;
     arrive(arrival, origin, &cookies)
 }

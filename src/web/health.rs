@@ -25,8 +25,14 @@ pub(super) async fn alive() -> HttpResponse {
 
 /// Sessions can begin and end. A provider that is away is told and does not count: who is logged in is still let in,
 /// and taking this process out of service would lock them out.
-pub(super) async fn ready(sessions: Data<SessionStore>, provider: Data<dyn IdentityProvider>) -> HttpResponse {
-    let store = sessions.probe().await.inspect_err(|error| warn!(error = %error, "the session store does not work"));
+pub(super) async fn ready(
+    sessions: Data<SessionStore>,
+    provider: Data<dyn IdentityProvider>,
+) -> HttpResponse {
+    let store = sessions
+        .probe()
+        .await
+        .inspect_err(|error| warn!(error = %error, "the session store does not work"));
     let provider = match provider.state() {
         ProviderState::Ready => "ok",
         ProviderState::Unreachable => "unreachable",
@@ -36,13 +42,15 @@ pub(super) async fn ready(sessions: Data<SessionStore>, provider: Data<dyn Ident
         (Ok(()), "ok") => (StatusCode::OK, "ok"),
         (Ok(()), _) => (StatusCode::OK, "degraded"),
     };
-    HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
-        "status": word,
-        "checks": {
-            "session_store": if store.is_ok() { "ok" } else { "unavailable" },
-            "identity_provider": provider,
-        },
-    }))
+    HttpResponse::build(status)
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(json!({
+            "status": word,
+            "checks": {
+                "session_store": if store.is_ok() { "ok" } else { "unavailable" },
+                "identity_provider": provider,
+            },
+        }))
 }
 
 /// Prometheus reads it.

@@ -29,23 +29,36 @@ impl FromRequest for Here {
 
 fn here(http: &HttpRequest) -> Result<Here, WebError> {
     // actix matches a decoded path. A proxy routes by its own reading, so that only the plain spelling is served.
-    let is_plain = Target::parse(http.uri().path()).is_ok_and(|target| target.path.as_str() == http.uri().path());
+    let is_plain = Target::parse(http.uri().path())
+        .is_ok_and(|target| target.path.as_str() == http.uri().path());
     let places = http.app_data::<Data<Places>>();
-    let place = host(http).and_then(|host| places?.find(&host)).filter(|_| is_plain).ok_or(WebError::NotHere)?;
-    Ok(Here { place, reference: reference(http) })
+    let place = host(http)
+        .and_then(|host| places?.find(&host))
+        .filter(|_| is_plain)
+        .ok_or(WebError::NotHere)?;
+    Ok(Here {
+        place,
+        reference: reference(http),
+    })
 }
 
 /// The host of a request that names one host.
 pub(super) fn host(http: &HttpRequest) -> Option<Host> {
     let mut hosts = http.headers().get_all(header::HOST);
-    let (host, None) = (hosts.next()?, hosts.next()) else { return None };
+    let (host, None) = (hosts.next()?, hosts.next()) else {
+        return None;
+    };
     Host::parse(host.to_str().ok()?).ok()
 }
 
 /// The request's id: the proxy's, if it gave one, so that its log and ours speak of the same request.
 pub(super) fn reference(http: &HttpRequest) -> String {
     given_reference(http).map_or_else(
-        || http.extensions().get::<RequestId>().map_or_else(String::new, |id| id.as_simple().to_string()),
+        || {
+            http.extensions()
+                .get::<RequestId>()
+                .map_or_else(String::new, |id| id.as_simple().to_string())
+        },
         str::to_owned,
     )
 }
@@ -54,6 +67,8 @@ pub(super) fn reference(http: &HttpRequest) -> String {
 pub(super) fn given_reference(http: &HttpRequest) -> Option<&str> {
     let given = http.headers().get("x-request-id")?.to_str().ok()?;
     let is_fit = (8..=64).contains(&given.len())
-        && given.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        && given
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     is_fit.then_some(given)
 }

@@ -42,7 +42,14 @@ pub(super) async fn sign_in(
     }
     let tries = cookies.tries(&http, origin);
     let requested = parameters.one("pomerium_redirect_uri").ok().flatten();
-    let departure = login.begin(&here.place, requested.as_deref(), &attempts, tries.as_deref()).await?;
+    let departure = login
+        .begin(
+            &here.place,
+            requested.as_deref(),
+            &attempts,
+            tries.as_deref(),
+        )
+        .await?;
     depart(departure, origin, &cookies)
 }
 
@@ -59,17 +66,30 @@ pub(super) async fn callback(
     }
     let origin = &here.place.origin;
     let parameters = Parameters::of(&http);
-    let answer =
-        Answer { code: parameters.one("code")?, issuer: parameters.one("iss")?, error: parameters.one("error")? };
+    let answer = Answer {
+        code: parameters.one("code")?,
+        issuer: parameters.one("iss")?,
+        error: parameters.one("error")?,
+    };
     let (state, attempts) = (parameters.one("state")?, cookies.attempts(&http, origin));
     let known = cookies.credential(&http, Kind::Authenticate, origin.is_secure());
-    let outcome = login.finish(state.as_deref(), &answer, &attempts, known).await;
-    metrics.login(if outcome.is_ok() { "success" } else { "failure" });
+    let outcome = login
+        .finish(state.as_deref(), &answer, &attempts, known)
+        .await;
+    metrics.login(if outcome.is_ok() {
+        "success"
+    } else {
+        "failure"
+    });
     arrive(outcome?, origin, &cookies)
 }
 
 /// Sends the browser off, with what it is to keep.
-pub(super) fn depart(departure: Departure, origin: &Origin, cookies: &Cookies) -> Result<HttpResponse, WebError> {
+pub(super) fn depart(
+    departure: Departure,
+    origin: &Origin,
+    cookies: &Cookies,
+) -> Result<HttpResponse, WebError> {
     let mut response = redirect(StatusCode::FOUND, &departure.to).finish();
     if let Some(attempt) = departure.keep {
         add_cookie(&mut response, &cookies.keep_attempt(attempt, origin))?;
@@ -84,13 +104,20 @@ pub(super) fn depart(departure: Departure, origin: &Origin, cookies: &Cookies) -
 }
 
 /// Lets the browser keep its handles, and sends it on. 303, so that nothing is posted again.
-pub(super) fn arrive(arrival: Arrival, origin: &Origin, cookies: &Cookies) -> Result<HttpResponse, WebError> {
+pub(super) fn arrive(
+    arrival: Arrival,
+    origin: &Origin,
+    cookies: &Cookies,
+) -> Result<HttpResponse, WebError> {
     let mut response = redirect(StatusCode::SEE_OTHER, &arrival.to).finish();
     if let Some(handle) = arrival.handle {
         add_cookie(&mut response, &cookies.keep(Kind::Session, handle, origin))?;
     }
     if let Some(handle) = arrival.authenticate_handle {
-        add_cookie(&mut response, &cookies.keep(Kind::Authenticate, handle, origin))?;
+        add_cookie(
+            &mut response,
+            &cookies.keep(Kind::Authenticate, handle, origin),
+        )?;
     }
     for id in &arrival.forget {
         add_cookie(&mut response, &cookies.delete_attempt(id, origin))?;
@@ -103,7 +130,11 @@ struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
     fn of(http: &HttpRequest) -> Self {
-        Self(form_urlencoded::parse(http.query_string().as_bytes()).into_owned().collect())
+        Self(
+            form_urlencoded::parse(http.query_string().as_bytes())
+                .into_owned()
+                .collect(),
+        )
     }
 
     fn has(&self, name: &str) -> bool {

@@ -23,7 +23,10 @@ use crate::{
 const SIGN_IN: &str = "/.pomerium/sign_in";
 
 /// `/.pomerium/sign_out`: ends the session of all hosts, if the person meant it; asks otherwise.
-#[expect(clippy::too_many_arguments, reason = "actix hands each part in by its type")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "actix hands each part in by its type"
+)]
 pub(super) async fn sign_out(
     http: HttpRequest,
     form: Bytes,
@@ -39,11 +42,23 @@ pub(super) async fn sign_out(
     let host = origin.host().name();
     let session = cookies.credential(&http, Kind::Session, origin.is_secure());
     let authenticate = cookies.credential(&http, Kind::Authenticate, origin.is_secure());
-    let shown = if Kind::of(&here.place) == Kind::Session { session } else { authenticate };
+    let shown = if Kind::of(&here.place) == Kind::Session {
+        session
+    } else {
+        authenticate
+    };
     if let Some(profile) = account.profile(&here.place, shown).await? {
-        let proof = if http.method() == Method::POST { field(&form, "csrf") } else { None };
+        let proof = if http.method() == Method::POST {
+            field(&form, "csrf")
+        } else {
+            None
+        };
         if !csrf.is_meant(&http, proof.as_deref(), &profile, host) {
-            let page = SignOutPage { style: STYLE, host: host.to_owned(), csrf: csrf.proof(&profile, host) };
+            let page = SignOutPage {
+                style: STYLE,
+                host: host.to_owned(),
+                csrf: csrf.proof(&profile, host),
+            };
             return respond::page(StatusCode::OK, &page);
         }
         logout.leave(&here.place, session, authenticate).await?;
@@ -56,7 +71,10 @@ pub(super) async fn sign_out(
     }
     // A redirect would be stopped by the page's own policy for forms as soon as it leads to another host.
     if field(&form, "then").as_deref() == Some("sign_in") {
-        response.headers_mut().insert(header::REFRESH, header::HeaderValue::from_static("0; url=/.pomerium/sign_in"));
+        response.headers_mut().insert(
+            header::REFRESH,
+            header::HeaderValue::from_static("0; url=/.pomerium/sign_in"),
+        );
     }
     Ok(response)
 }
@@ -76,5 +94,6 @@ fn goodbye(here: &Here, login: &Login) -> SignedOutPage<'static> {
 }
 
 fn field(form: &[u8], name: &str) -> Option<String> {
-    form_urlencoded::parse(form).find_map(|(other, value)| (other == name).then(|| value.into_owned()))
+    form_urlencoded::parse(form)
+        .find_map(|(other, value)| (other == name).then(|| value.into_owned()))
 }

@@ -24,7 +24,9 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img
 /// A page.
 pub(super) fn page(status: StatusCode, page: &impl Template) -> Result<HttpResponse, WebError> {
     let html = page.render().map_err(|_| WebError::Page)?;
-    Ok(guarded(status).content_type("text/html; charset=utf-8").body(html))
+    Ok(guarded(status)
+        .content_type("text/html; charset=utf-8")
+        .body(html))
 }
 
 /// Away to somewhere. 302 keeps a GET a GET; 303 after something was done.
@@ -58,7 +60,8 @@ pub(super) const STYLE: &str = assets::STYLE_URL;
 
 /// `21 November 2026, 09:14 UTC`.
 pub(super) fn written_out(time: Timestamp) -> String {
-    let format = format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
+    let format =
+        format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
     OffsetDateTime::from_unix_timestamp(time.seconds())
         .ok()
         .and_then(|time| time.format(&format).ok())
@@ -70,7 +73,9 @@ pub(super) struct PageSpan;
 
 impl RootSpanBuilder for PageSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
-        let id = actix_web::HttpMessage::extensions(request).get::<RequestId>().map(|id| id.as_simple().to_string());
+        let id = actix_web::HttpMessage::extensions(request)
+            .get::<RequestId>()
+            .map(|id| id.as_simple().to_string());
         info_span!(
             "page",
             request_id = id.as_deref().unwrap_or_default(),
@@ -84,7 +89,10 @@ impl RootSpanBuilder for PageSpan {
         )
     }
 
-    fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, actix_web::Error>) {
+    fn on_request_end<B: MessageBody>(
+        span: Span,
+        outcome: &Result<ServiceResponse<B>, actix_web::Error>,
+    ) {
         if let Ok(response) = outcome {
             tracing::info!(parent: &span, http.status = response.status().as_u16(), "answered a page");
         }

@@ -14,7 +14,10 @@ use crate::proxy::{Forwarded, Original, ReservedNames};
 pub(super) fn pages(config: &mut ServiceConfig) {
     for (path, handler) in [("/ping", "ping"), ("/healthz", "healthz")] {
         config.service(
-            web::resource(path).name(handler).route(get().to(health::alive)).route(head().to(health::alive)),
+            web::resource(path)
+                .name(handler)
+                .route(get().to(health::alive))
+                .route(head().to(health::alive)),
         );
     }
     config
@@ -28,7 +31,9 @@ pub(super) fn pages(config: &mut ServiceConfig) {
         .service(web::resource("/oauth2/callback").route(get().to(login::callback)))
         .service(web::resource("/.pomerium/callback/").route(get().to(handoff::callback)))
         .service(
-            web::resource("/.pomerium/sign_out").route(get().to(logout::sign_out)).route(post().to(logout::sign_out)),
+            web::resource("/.pomerium/sign_out")
+                .route(get().to(logout::sign_out))
+                .route(post().to(logout::sign_out)),
         )
         .service(web::resource("/.pomerium/signed_out").route(get().to(logout::signed_out)))
         .service(web::resource("/.pomerium/assets/style.css").route(get().to(assets::style)))
@@ -38,12 +43,20 @@ pub(super) fn pages(config: &mut ServiceConfig) {
     // An issuer that ends in a slash makes some clients ask for `//.well-known/…`.
     for slash in ["", "/"] {
         config
-            .service(well_known(format!("{slash}/.well-known/pomerium"), || get().to(well_known::document)))
-            .service(well_known(format!("{slash}/.well-known/pomerium/"), || get().to(well_known::document)))
-            .service(well_known(format!("{slash}/.well-known/pomerium/jwks.json"), || get().to(well_known::jwks)))
-            .service(well_known(format!("{slash}/.well-known/pomerium/hpke-public-key"), || {
-                get().to(well_known::hpke_public_key)
-            }));
+            .service(well_known(format!("{slash}/.well-known/pomerium"), || {
+                get().to(well_known::document)
+            }))
+            .service(well_known(format!("{slash}/.well-known/pomerium/"), || {
+                get().to(well_known::document)
+            }))
+            .service(well_known(
+                format!("{slash}/.well-known/pomerium/jwks.json"),
+                || get().to(well_known::jwks),
+            ))
+            .service(well_known(
+                format!("{slash}/.well-known/pomerium/hpke-public-key"),
+                || get().to(well_known::hpke_public_key),
+            ));
     }
 }
 
@@ -51,19 +64,33 @@ pub(super) fn pages(config: &mut ServiceConfig) {
 fn well_known(path: String, answer: impl Fn() -> actix_web::Route) -> actix_web::Resource {
     web::resource(path)
         .route(answer())
-        .route(web::route().guard(guard::Options()).to(well_known::preflight))
+        .route(
+            web::route()
+                .guard(guard::Options())
+                .to(well_known::preflight),
+        )
         .default_service(web::route().to(well_known::not_allowed))
 }
 
 /// Decisions. Each kind of proxy has its own address, so that none can be talked into another's dialect.
 pub(super) fn decisions(config: &mut ServiceConfig, reserved: &Arc<ReservedNames>) {
     let nginx = Data::new(Original::new(Arc::clone(reserved)));
-    config.service(web::resource("/verify/nginx").app_data(nginx).to(verify::verify::<Original>));
-    for (path, name) in
-        [("/verify/traefik", "traefik"), ("/verify/caddy", "caddy"), ("/verify/haproxy", "haproxy")]
-    {
+    config.service(
+        web::resource("/verify/nginx")
+            .app_data(nginx)
+            .to(verify::verify::<Original>),
+    );
+    for (path, name) in [
+        ("/verify/traefik", "traefik"),
+        ("/verify/caddy", "caddy"),
+        ("/verify/haproxy", "haproxy"),
+    ] {
         let dialect = Data::new(Forwarded::new(name, Arc::clone(reserved)));
-        config.service(web::resource(path).app_data(dialect).to(verify::verify::<Forwarded>));
+        config.service(
+            web::resource(path)
+                .app_data(dialect)
+                .to(verify::verify::<Forwarded>),
+        );
     }
     config.default_service(web::route().to(verify::no_dialect));
 }

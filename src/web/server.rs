@@ -10,9 +10,11 @@ use actix_web::{
 };
 use tracing_actix_web::TracingLogger;
 
-use super::{ServerSettings, cookie::Cookies, csrf::Csrf, error, respond::PageSpan, routes, well_known::Published};
+use super::{
+    ServerSettings, cookie::Cookies, csrf::Csrf, error, respond::PageSpan, routes,
+    well_known::Published,
+};
 use crate::{
-    clock::Clock,
     crypto::{CryptoError, Keyring},
     flow::{Account, Authorizer, Login, Logout, Places},
     identity::IdentityProvider,
@@ -55,8 +57,6 @@ pub struct Parts {
     pub reserved: Arc<ReservedNames>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// What time it is.
-    pub clock: Arc<dyn Clock>,
 }
 
 /// Listening, not yet running.
@@ -105,7 +105,12 @@ pub fn bind(settings: &ServerSettings, parts: &Parts) -> Result<Bound, BindError
     let (pages_at, pages) = bind_pages(settings, parts)?;
     let (decisions_at, decisions) = bind_decisions(settings, parts)?;
     let (metrics_at, metrics) = bind_metrics(settings, parts)?;
-    Ok(Bound { pages: pages_at, decisions: decisions_at, metrics: metrics_at, servers: vec![pages, decisions, metrics] })
+    Ok(Bound {
+        pages: pages_at,
+        decisions: decisions_at,
+        metrics: metrics_at,
+        servers: vec![pages, decisions, metrics],
+    })
 }
 
 /// The same for each listener. A macro, since the type of an actix application cannot be named.
@@ -121,8 +126,11 @@ macro_rules! listen {
         if let Some(workers) = workers {
             server = server.workers(workers);
         }
-        let server =
-            server.bind(address).map_err(|source| BindError::Address { setting: $setting, address, source })?;
+        let server = server.bind(address).map_err(|source| BindError::Address {
+            setting: $setting,
+            address,
+            source,
+        })?;
         let bound = server.addrs().first().copied().unwrap_or(address);
         Ok((bound, server.run()))
     }};
@@ -150,27 +158,43 @@ fn bind_pages(settings: &ServerSettings, parts: &Parts) -> Result<(SocketAddr, S
     })
 }
 
-fn bind_decisions(settings: &ServerSettings, parts: &Parts) -> Result<(SocketAddr, Server), BindError> {
+fn bind_decisions(
+    settings: &ServerSettings,
+    parts: &Parts,
+) -> Result<(SocketAddr, Server), BindError> {
     let parts = parts.clone();
     let trusted = Data::new(TrustedProxies::new(settings.trusted_proxies.clone()));
     let cookies = Data::new(Cookies::new(&parts.places, &parts.lifetimes));
-    listen!("verify_address", settings.verify_address, settings.workers, move || {
-        App::new()
-            .app_data(Data::from(Arc::clone(&parts.authorizer)))
-            .app_data(Data::from(Arc::clone(&parts.metrics)))
-            .app_data(trusted.clone())
-            .app_data(cookies.clone())
-            .configure(|config| routes::decisions(config, &parts.reserved))
-    })
+    listen!(
+        "verify_address",
+        settings.verify_address,
+        settings.workers,
+        move || {
+            App::new()
+                .app_data(Data::from(Arc::clone(&parts.authorizer)))
+                .app_data(Data::from(Arc::clone(&parts.metrics)))
+                .app_data(trusted.clone())
+                .app_data(cookies.clone())
+                .configure(|config| routes::decisions(config, &parts.reserved))
+        }
+    )
 }
 
-fn bind_metrics(settings: &ServerSettings, parts: &Parts) -> Result<(SocketAddr, Server), BindError> {
+fn bind_metrics(
+    settings: &ServerSettings,
+    parts: &Parts,
+) -> Result<(SocketAddr, Server), BindError> {
     let parts = parts.clone();
-    listen!("metrics_address", settings.metrics_address, Some(1), move || {
-        App::new()
-            .app_data(Data::from(Arc::clone(&parts.metrics)))
-            .app_data(Data::from(Arc::clone(&parts.sessions)))
-            .app_data(Data::from(Arc::clone(&parts.provider)))
-            .configure(routes::metrics)
-    })
+    listen!(
+        "metrics_address",
+        settings.metrics_address,
+        Some(1),
+        move || {
+            App::new()
+                .app_data(Data::from(Arc::clone(&parts.metrics)))
+                .app_data(Data::from(Arc::clone(&parts.sessions)))
+                .app_data(Data::from(Arc::clone(&parts.provider)))
+                .configure(routes::metrics)
+        }
+    )
 }

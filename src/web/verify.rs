@@ -31,12 +31,30 @@ pub(super) async fn verify<D: Dialect + 'static>(
     cookies: Data<Cookies>,
     metrics: Data<Metrics>,
 ) -> HttpResponse {
-    let reference = given_reference(&http).map_or_else(|| uuid::Uuid::new_v4().simple().to_string(), str::to_owned);
+    let reference = given_reference(&http)
+        .map_or_else(|| uuid::Uuid::new_v4().simple().to_string(), str::to_owned);
     let name = dialect.name();
-    match ask(&http, &**dialect, &trusted, &authorizer, &cookies, &reference).await {
+    match ask(
+        &http,
+        &**dialect,
+        &trusted,
+        &authorizer,
+        &cookies,
+        &reference,
+    )
+    .await
+    {
         Ok((decision, reason, reply)) => {
-            metrics.decisions.get_or_create(&DecisionLabels { dialect: name, decision, reason }).inc();
-            answer(reply, reference).unwrap_or_else(|error| error::refuse(&error, name, "", &metrics))
+            metrics
+                .decisions
+                .get_or_create(&DecisionLabels {
+                    dialect: name,
+                    decision,
+                    reason,
+                })
+                .inc();
+            answer(reply, reference)
+                .unwrap_or_else(|error| error::refuse(&error, name, "", &metrics))
         }
         Err(error) => error::refuse(&error, name, &reference, &metrics),
     }
@@ -50,14 +68,26 @@ async fn ask(
     cookies: &Cookies,
     reference: &str,
 ) -> Result<(&'static str, &'static str, Reply), VerifyError> {
-    let peer = http.peer_addr().map(|peer| peer.ip()).filter(|peer| trusted.trusts(*peer));
+    let peer = http
+        .peer_addr()
+        .map(|peer| peer.ip())
+        .filter(|peer| trusted.trusts(*peer));
     let peer = peer.ok_or(VerifyError::Untrusted)?;
     let request = dialect.read(&ActixHeaders(http), peer, trusted)?;
     let secure = authorizer.is_secure(&request.host).unwrap_or(true);
     let credential = credential(http, cookies, secure);
-    let question = Question { request: &request, credential, id: reference, dialect: dialect.name() };
+    let question = Question {
+        request: &request,
+        credential,
+        id: reference,
+        dialect: dialect.name(),
+    };
     let decided = authorizer.authorize(question).await?;
-    Ok((decided.verdict.as_str(), decided.reason, dialect.answer(decided.verdict)))
+    Ok((
+        decided.verdict.as_str(),
+        decided.reason,
+        dialect.answer(decided.verdict),
+    ))
 }
 
 /// The session cookie, or else what programs show, which nothing is accepted for yet. The first that is there decides.
@@ -71,8 +101,15 @@ fn credential<'a>(http: &'a HttpRequest, cookies: &Cookies, secure: bool) -> Cre
         value.starts_with(b"Pomerium ") || value.starts_with(b"Bearer Pomerium-")
     };
     let shown = http.headers().contains_key("x-pomerium-authorization")
-        || http.headers().get_all(header::AUTHORIZATION).any(claims_to_be_ours);
-    if shown { Credential::Unusable } else { Credential::None }
+        || http
+            .headers()
+            .get_all(header::AUTHORIZATION)
+            .any(claims_to_be_ours);
+    if shown {
+        Credential::Unusable
+    } else {
+        Credential::None
+    }
 }
 
 /// Puts a reply on the wire. An allow has no body and sets no cookie: nginx would lose its connection, and no proxy
@@ -82,11 +119,17 @@ fn answer(reply: Reply, reference: String) -> Result<HttpResponse, VerifyError> 
     let mut response = HttpResponse::build(status);
     response
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
-        .insert_header((header::VARY, HeaderValue::from_static("Cookie, Authorization")));
+        .insert_header((
+            header::VARY,
+            HeaderValue::from_static("Cookie, Authorization"),
+        ));
     if let Some(identity) = &reply.identity {
         for (name, value) in identity.iter() {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| VerifyError::Reply)?;
-            response.insert_header((name, HeaderValue::from_str(value).map_err(|_| VerifyError::Reply)?));
+            response.insert_header((
+                name,
+                HeaderValue::from_str(value).map_err(|_| VerifyError::Reply)?,
+            ));
         }
         return Ok(response.finish());
     }
@@ -99,12 +142,18 @@ fn answer(reply: Reply, reference: String) -> Result<HttpResponse, VerifyError> 
     response.insert_header(("x-request-id", reference.as_str()));
     Ok(match reply.body {
         Body::Empty => response.finish(),
-        Body::Problem { title, reason, login } => {
+        Body::Problem {
+            title,
+            reason,
+            login,
+        } => {
             let problem = serde_json::json!({
                 "type": "about:blank", "title": title, "status": reply.status, "reason": reason, "login": login,
                 "reference": reference,
             });
-            response.content_type("application/problem+json").body(problem.to_string())
+            response
+                .content_type("application/problem+json")
+                .body(problem.to_string())
         }
         Body::Denied(refusal) => {
             let page = DeniedPage {

@@ -34,18 +34,39 @@ struct Document {
 
 impl Document {
     fn new(body: Vec<u8>) -> Self {
-        let tag: String = digest(&body).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-        Self { tag: format!("\"{tag}\""), body }
+        let tag: String = digest(&body)
+            .iter()
+            .take(12)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self {
+            tag: format!("\"{tag}\""),
+            body,
+        }
     }
 
     fn answer(&self, http: &HttpRequest, kind: &'static str) -> HttpResponse {
-        let held = http.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
-        let is_held = held.flat_map(|tags| tags.split(',')).map(str::trim).any(|tag| {
-            tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.tag
+        let held = http
+            .headers()
+            .get_all(header::IF_NONE_MATCH)
+            .filter_map(|value| value.to_str().ok());
+        let is_held = held
+            .flat_map(|tags| tags.split(','))
+            .map(str::trim)
+            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.tag);
+        let mut response = open(if is_held {
+            StatusCode::NOT_MODIFIED
+        } else {
+            StatusCode::OK
         });
-        let mut response = open(if is_held { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
-        response.insert_header((header::CACHE_CONTROL, CACHE)).insert_header((header::ETAG, self.tag.as_str()));
-        if is_held { response.finish() } else { response.content_type(kind).body(self.body.clone()) }
+        response
+            .insert_header((header::CACHE_CONTROL, CACHE))
+            .insert_header((header::ETAG, self.tag.as_str()));
+        if is_held {
+            response.finish()
+        } else {
+            response.content_type(kind).body(self.body.clone())
+        }
     }
 }
 
@@ -68,7 +89,9 @@ fn open(status: StatusCode) -> HttpResponseBuilder {
 }
 
 fn place(http: &HttpRequest, places: &Places) -> Result<Place, WebError> {
-    host(http).and_then(|host| places.find(&host)).ok_or(WebError::NotHere)
+    host(http)
+        .and_then(|host| places.find(&host))
+        .ok_or(WebError::NotHere)
 }
 
 /// `/.well-known/pomerium`. To who is logged in it also gives the proof that a sign-out by script needs.
@@ -94,7 +117,9 @@ pub(super) async fn document(
         "jwks_uri": format!("{origin}/.well-known/pomerium/jwks.json"),
         "frontchannel_logout_uri": format!("{origin}/.pomerium/sign_out"),
     });
-    Ok(response.content_type("application/json").body(format!("{document}\n")))
+    Ok(response
+        .content_type("application/json")
+        .body(format!("{document}\n")))
 }
 
 /// The keys that assertions are verified with (RFC 7517).
@@ -127,5 +152,7 @@ pub(super) async fn preflight() -> HttpResponse {
 
 /// Nothing here can be changed.
 pub(super) async fn not_allowed() -> HttpResponse {
-    HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "GET, OPTIONS")).finish()
+    HttpResponse::MethodNotAllowed()
+        .insert_header((header::ALLOW, "GET, OPTIONS"))
+        .finish()
 }
