@@ -30,7 +30,7 @@ const SWEEP: Duration = Duration::from_secs(15);
 /// How often a provider that does not answer is asked.
 const PROVIDER_RETRY: Duration = Duration::from_secs(5);
 /// How often a provider that answers is asked for its metadata anew.
-const PROVIDER_REFRESH: Duration = Duration::from_secs(3_600);
+const PROVIDER_REFRESH: Duration = Duration::from_hours(1);
 
 /// A running Vestibule.
 pub struct App {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long an assertion is used again: at least four of its five minutes are then left.
-const REUSE: Duration = Duration::from_secs(60);
+const REUSE: Duration = Duration::from_mins(1);
 
 #[derive(PartialEq, Eq)]
 struct Slot {
@@ -177,7 +177,9 @@ fn same_person<'a>(
 ) -> Result<Option<&'a LiveSession>, AssertionError> {
     match (permit.identity(), live) {
         (None, _) => Ok(None),
-        (Some(seen), Some(live)) if std::ptr::eq::<Identity>(seen, &live.session().identity) => {
+        (Some(seen), Some(live))
+            if std::ptr::eq::<Identity>(seen, &raw const live.session().identity) =>
+        {
             Ok(Some(live))
         }
         (Some(_), _) => Err(AssertionError::Mismatch),

@@ -8,7 +8,7 @@ use super::{AssertionSettings, IssuerFormat};
 use crate::{clock::Timestamp, identity::Identity, session::Session};
 
 /// How long an application may believe an assertion.
-const LIFETIME: Duration = Duration::from_secs(300);
+const LIFETIME: Duration = Duration::from_mins(5);
 /// Groups in an assertion or a header at most: the header block must fit a proxy's buffer. Rules see them all.
 pub(super) const MAX_GROUPS: usize = 100;
 /// The same bound in bytes.

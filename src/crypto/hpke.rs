@@ -201,11 +201,7 @@ fn inflate(small: &[u8]) -> Result<Vec<u8>, CryptoError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::keyring::handoff_key;
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
+    use crate::crypto::{hex, keyring::handoff_key};
 
     #[test]
     fn keys_are_derived_as_pomerium_derives_them() {

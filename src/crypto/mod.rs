@@ -18,7 +18,7 @@ pub use self::{
     hpke::{HandoffKey, PublicKey, SealedQuery},
     keyring::{KeySettings, Keyring},
     random::{random_bytes, random_text},
-    seal::{MacKey, Purpose, Sealer, digest},
+    seal::{MacKey, Purpose, Sealer, digest, hex},
     secret::Secret,
     sign::SigningKeys,
 };

@@ -12,7 +12,7 @@ use p256::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::{CryptoError, Secret, digest};
+use super::{CryptoError, Secret, digest, hex};
 
 /// P-256 keys: the first signs, all are published, so that a rotation can overlap.
 pub struct SigningKeys {
@@ -85,10 +85,7 @@ impl Jwk {
         // RFC 7638 §3.2: the members in this order, without blanks. Hexadecimal and not base64url: Pomerium's form.
         let thumbprint =
             digest(format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#).as_bytes());
-        let kid = thumbprint
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let kid = hex(&thumbprint);
         Self { kid, x, y }
     }
 

@@ -121,7 +121,7 @@ impl Authorizer {
                 "allowed",
             ),
         };
-        let line = DecisionLine {
+        let entry = DecisionLine {
             request_id: question.id,
             dialect: question.dialect,
             decision: verdict.as_str(),
@@ -132,7 +132,7 @@ impl Authorizer {
             host: request.host.name(),
             path: request.target.path.as_str(),
         };
-        self.log.write(&line, now);
+        self.log.write(&entry, now);
         Ok(Decided { verdict, reason })
     }
 

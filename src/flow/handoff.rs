@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// How long a sealed query may be under way.
-pub(super) const HANDOFF_LIFETIME: Duration = Duration::from_secs(300);
+pub(super) const HANDOFF_LIFETIME: Duration = Duration::from_mins(5);
 /// How far the other side's clock may be off.
-const SKEW: Duration = Duration::from_secs(60);
+const SKEW: Duration = Duration::from_mins(1);
 
 const CALLBACK: &str = "/.pomerium/callback/";
 const SIGN_IN: &str = "/.pomerium/sign_in";

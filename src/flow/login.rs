@@ -135,16 +135,16 @@ pub struct LoginParts {
 /// Logs people in.
 pub struct Login {
     parts: LoginParts,
-    login: Sealer,
-    handoff: Sealer,
+    attempts: Sealer,
+    nonces: Sealer,
 }
 
 impl Login {
     /// Logs people in with these parts.
     pub fn new(parts: LoginParts) -> Result<Self, CryptoError> {
         Ok(Self {
-            login: parts.keyring.sealer(Purpose::Login)?,
-            handoff: parts.keyring.sealer(Purpose::Handoff)?,
+            attempts: parts.keyring.sealer(Purpose::Login)?,
+            nonces: parts.keyring.sealer(Purpose::Handoff)?,
             parts,
         })
     }
@@ -196,7 +196,7 @@ impl Login {
         now: Timestamp,
     ) -> Result<Departure, LoginError> {
         let nonce = random_text()?;
-        let keep = pending::keep(&nonce, (), &self.handoff, place.origin.host().name(), now)?;
+        let keep = pending::keep(&nonce, (), &self.nonces, place.origin.host().name(), now)?;
         let wish = Wish {
             page,
             application: place.origin.clone(),
@@ -263,7 +263,7 @@ impl Login {
         let keep = pending::keep(
             &state,
             attempt,
-            &self.login,
+            &self.attempts,
             self.places().authenticate().host().name(),
             now,
         )?;
@@ -286,7 +286,7 @@ impl Login {
         let now = self.parts.clock.now();
         let state = state.ok_or(LoginError::UnknownAttempt)?;
         let host = self.places().authenticate().host().name();
-        let (id, attempt) = attempts.open::<Attempt>(state, &self.login, host, now)?;
+        let (id, attempt) = attempts.open::<Attempt>(state, &self.attempts, host, now)?;
         let identity = self
             .parts
             .provider
@@ -387,8 +387,7 @@ impl Login {
     ) -> Result<Arrival, LoginError> {
         let now = self.parts.clock.now();
         let gift = handoff::read_gift(sealed, place, &self.parts.keyring, now)?;
-        let (id, ()) =
-            attempts.open(&gift.nonce, &self.handoff, place.origin.host().name(), now)?;
+        let (id, ()) = attempts.open(&gift.nonce, &self.nonces, place.origin.host().name(), now)?;
         self.use_once(&gift.nonce, now).await?;
         let sessions = self.parts.visits.sessions();
         let live = sessions

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::LoginError;
 use crate::{
     clock::Timestamp,
-    crypto::{CryptoError, Sealer, digest},
+    crypto::{CryptoError, Sealer, digest, hex},
     store::Key,
 };
 
 /// From beginning to end of a login, the provider's pages included.
-pub(super) const ATTEMPT_LIFETIME: Duration = Duration::from_secs(600);
+pub(super) const ATTEMPT_LIFETIME: Duration = Duration::from_mins(10);
 /// Attempts that one browser keeps at most: its `Cookie` header must stay small.
 const MAX_ATTEMPTS: usize = 5;
 /// The kind of record that marks a secret as used.
@@ -67,20 +67,20 @@ impl Attempts {
         let plain = sealer
             .open_text(audience, &kept.sealed)
             .map_err(|_| LoginError::UnknownAttempt)?;
-        let sealed: Sealed<T> =
+        let remembered: Remembered<T> =
             postcard::from_bytes(&plain).map_err(|_| LoginError::UnknownAttempt)?;
-        if sealed.secret != secret {
+        if remembered.secret != secret {
             return Err(LoginError::UnknownAttempt);
         }
-        if now >= sealed.begun + ATTEMPT_LIFETIME || now < sealed.begun - ATTEMPT_LIFETIME {
+        if now >= remembered.begun + ATTEMPT_LIFETIME || now < remembered.begun - ATTEMPT_LIFETIME {
             return Err(LoginError::Expired);
         }
-        Ok((kept.id.clone(), sealed.rest))
+        Ok((kept.id.clone(), remembered.rest))
     }
 }
 
 #[derive(Serialize, Deserialize)]
-struct Sealed<T> {
+struct Remembered<T> {
     secret: String,
     begun: Timestamp,
     rest: T,
@@ -94,12 +94,12 @@ pub(super) fn keep<T: Serialize>(
     audience: &str,
     now: Timestamp,
 ) -> Result<KeptAttempt, CryptoError> {
-    let sealed = Sealed {
+    let remembered = Remembered {
         secret: secret.to_owned(),
         begun: now,
         rest,
     };
-    let plain = postcard::to_stdvec(&sealed).map_err(|_| CryptoError::Seal)?;
+    let plain = postcard::to_stdvec(&remembered).map_err(|_| CryptoError::Seal)?;
     Ok(KeptAttempt {
         id: format!("{:08x}{}", now.seconds(), suffix(secret)),
         sealed: sealer.seal_text(audience, &plain)?,
@@ -112,13 +112,8 @@ pub(super) fn used_key(secret: &str) -> Key {
 }
 
 fn suffix(secret: &str) -> String {
-    let digest = digest(secret.as_bytes());
-    let hex: String = digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("-{hex}")
+    let digest = hex(&digest(secret.as_bytes()));
+    format!("-{}", digest.get(..16).unwrap_or_default())
 }
 
 /// How often this browser lately began a login for one and the same page: a proxy that drops our cookie leads a browser

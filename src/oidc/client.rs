@@ -241,6 +241,10 @@ impl OidcProvider {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "so that it can be given to map_err"
+)]
 fn rejected(cause: impl ToString) -> ProviderError {
     ProviderError::Rejected(cause.to_string())
 }
@@ -248,7 +252,7 @@ fn rejected(cause: impl ToString) -> ProviderError {
 /// A code from the query, fit for a log.
 fn printable(text: &str) -> String {
     text.chars()
-        .filter(|letter| letter.is_ascii_graphic())
+        .filter(char::is_ascii_graphic)
         .take(64)
         .collect()
 }

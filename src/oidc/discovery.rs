@@ -19,9 +19,9 @@ use crate::{clock::Timestamp, identity::ProviderError};
 /// How often a provider that does not answer is asked at most.
 const RETRY: Duration = Duration::from_secs(5);
 /// How often keys are fetched at most because a token names one that is not known.
-const KEY_RETRY: Duration = Duration::from_secs(60);
+const KEY_RETRY: Duration = Duration::from_mins(1);
 /// How long keys serve after they were last fetched, while they cannot be fetched again.
-const STALE_KEYS: Duration = Duration::from_secs(24 * 3_600);
+const STALE_KEYS: Duration = Duration::from_hours(24);
 const MAX_KEYS: usize = 100;
 const MAX_KEY_SET: usize = 512 * 1024;
 
@@ -120,7 +120,11 @@ impl Discovery {
             token.url(),
             document.jwks_uri().url(),
         ];
-        endpoints.extend(document.userinfo_endpoint().map(|endpoint| endpoint.url()));
+        endpoints.extend(
+            document
+                .userinfo_endpoint()
+                .map(openidconnect::UserInfoUrl::url),
+        );
         for endpoint in endpoints {
             require_secure(endpoint).map_err(|error| wrong(&error.to_string()))?;
         }
@@ -159,7 +163,7 @@ impl Discovery {
                 Ok(set) => return Ok(set),
                 Err(error) if known.is_none() => return Err(error),
                 Err(error) => {
-                    tracing::warn!(error = %error, "the provider's keys could not be fetched; the old ones serve")
+                    tracing::warn!(error = %error, "the provider's keys could not be fetched; the old ones serve");
                 }
             }
         }
@@ -185,6 +189,10 @@ impl Discovery {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "so that it can be given to map_err"
+)]
 fn unreachable(cause: impl ToString) -> ProviderError {
     ProviderError::Unreachable(cause.to_string())
 }

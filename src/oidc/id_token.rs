@@ -24,8 +24,10 @@ use crate::clock::Timestamp;
 /// How far the provider's clock may be off.
 const SKEW: Duration = Duration::from_secs(30);
 /// A token that was issued longer ago was not made for this login.
-const MAX_AGE: Duration = Duration::from_secs(600);
+const MAX_AGE: Duration = Duration::from_mins(10);
 const MAX_TOKEN: usize = 16 * 1024;
+
+type Object = Map<String, Value>;
 
 /// Why an ID token is not believed.
 #[derive(Debug, Error)]
@@ -66,7 +68,7 @@ pub(super) fn verify(
 }
 
 /// The two JSON objects of a compact token.
-fn read(raw: &str) -> Result<(Map<String, Value>, Map<String, Value>), IdTokenError> {
+fn read(raw: &str) -> Result<(Object, Object), IdTokenError> {
     if raw.len() > MAX_TOKEN {
         return Err(refused("longer than 16 KiB"));
     }
@@ -185,7 +187,7 @@ pub(super) fn subject(claims: &Map<String, Value>) -> Result<&str, IdTokenError>
         .ok_or_else(|| refused("its sub is not 1 to 255 ASCII characters"))
 }
 
-/// A NumericDate. Texts, fractions and numbers beyond any calendar are refused.
+/// A `NumericDate`. Texts, fractions and numbers beyond any calendar are refused.
 fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, IdTokenError> {
     const YEAR_10000: i64 = 253_402_300_800;
     match claims.get(name) {

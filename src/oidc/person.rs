@@ -108,7 +108,10 @@ mod tests {
     use super::*;
 
     fn object(json: Value) -> Map<String, Value> {
-        json.as_object().unwrap().clone()
+        let Value::Object(members) = json else {
+            panic!("not an object")
+        };
+        members
     }
 
     fn person(json: Value) -> Identity {

@@ -40,6 +40,10 @@ impl Single {
 
 /// What every dialect reads of the client's own headers.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one header, seen or not"
+)]
 pub(super) struct Client {
     accepts_html: bool,
     fetch_mode: Option<Vec<u8>>,
@@ -60,7 +64,7 @@ impl Client {
                 self.fetch_mode = Some(value.to_vec());
             }
             "sec-fetch-site" | "sec-fetch-dest" | "sec-fetch-user" => {
-                self.has_fetch_metadata = true
+                self.has_fetch_metadata = true;
             }
             "x-requested-with" => self.is_script = true,
             "upgrade" => self.is_upgrade = true,

@@ -27,7 +27,7 @@ use crate::{
 /// How far the store's knowledge of when a session was last used may lag behind, and how often that is mended.
 const SEEN_LAG: Duration = Duration::from_secs(30);
 /// How long it is remembered that a session was ended: longer than any read of its record takes.
-const ENDED_MEMORY: Duration = Duration::from_secs(600);
+const ENDED_MEMORY: Duration = Duration::from_mins(10);
 /// Sessions in memory at most, after a sweep. The rest is read again when it is used.
 const CACHE: usize = 100_000;
 /// The first byte of a record. Another version means: log in again.

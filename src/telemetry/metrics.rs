@@ -83,7 +83,7 @@ impl Metrics {
         }
     }
 
-    /// The OpenMetrics text.
+    /// The `OpenMetrics` text.
     pub fn render(&self) -> String {
         let mut text = String::new();
         // Writing into a String cannot fail.

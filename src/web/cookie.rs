@@ -23,10 +23,10 @@ const HOST_PREFIX: &str = "__Host-";
 /// For a cookie that several hosts share, which `__Host-` forbids.
 const SECURE_PREFIX: &str = "__Secure-";
 /// How long a login that has begun is kept.
-const ATTEMPT_AGE: Duration = Duration::from_secs(600);
-const TRIES_AGE: Duration = Duration::from_secs(60);
+const ATTEMPT_AGE: Duration = Duration::from_mins(10);
+const TRIES_AGE: Duration = Duration::from_mins(1);
 /// No browser keeps a cookie longer (RFC 6265bis §5.5).
-const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3_600);
+const MAX_AGE: Duration = Duration::from_hours(9600);
 
 /// Which of our cookies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl Cookies {
     }
 
     /// The logins that this browser has begun here.
-    pub(super) fn attempts(&self, http: &HttpRequest, origin: &Origin) -> Attempts {
+    pub(super) fn attempts(http: &HttpRequest, origin: &Origin) -> Attempts {
         let prefix = prefixed(LOGIN, origin);
         let kept = pairs(http).filter_map(|(name, value)| {
             let id = std::str::from_utf8(name).ok()?.strip_prefix(&prefix)?;
@@ -105,7 +105,7 @@ impl Cookies {
     }
 
     /// How often this browser lately began one.
-    pub(super) fn tries(&self, http: &HttpRequest, origin: &Origin) -> Option<String> {
+    pub(super) fn tries(http: &HttpRequest, origin: &Origin) -> Option<String> {
         let name = prefixed(TRIES, origin);
         let (_, value) = pairs(http).find(|(other, _)| *other == name.as_bytes())?;
         std::str::from_utf8(value).ok().map(str::to_owned)
@@ -128,7 +128,7 @@ impl Cookies {
     }
 
     /// Keeps a login that has begun.
-    pub(super) fn keep_attempt(&self, attempt: KeptAttempt, origin: &Origin) -> String {
+    pub(super) fn keep_attempt(attempt: KeptAttempt, origin: &Origin) -> String {
         set(
             prefixed(LOGIN, origin) + &attempt.id,
             attempt.sealed,
@@ -139,7 +139,7 @@ impl Cookies {
     }
 
     /// Forgets one.
-    pub(super) fn delete_attempt(&self, id: &str, origin: &Origin) -> String {
+    pub(super) fn delete_attempt(id: &str, origin: &Origin) -> String {
         set(
             prefixed(LOGIN, origin) + id,
             String::new(),
@@ -150,7 +150,7 @@ impl Cookies {
     }
 
     /// Keeps how often one began.
-    pub(super) fn keep_tries(&self, tries: &Tries, origin: &Origin) -> String {
+    pub(super) fn keep_tries(tries: &Tries, origin: &Origin) -> String {
         set(
             prefixed(TRIES, origin),
             tries.to_text(),
@@ -230,7 +230,7 @@ mod tests {
     fn cookies(domain: Option<&str>) -> Cookies {
         Cookies {
             domain: domain.map(str::to_owned),
-            age: Duration::from_secs(3_600),
+            age: Duration::from_hours(1),
         }
     }
 

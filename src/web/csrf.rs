@@ -45,7 +45,12 @@ impl Csrf {
 /// Whether the browser says that the request comes from this very origin, or from the person.
 fn is_own(http: &HttpRequest) -> bool {
     let mut sites = http.headers().get_all("sec-fetch-site");
-    match (sites.next().map(|site| site.as_bytes()), sites.next()) {
+    match (
+        sites
+            .next()
+            .map(actix_web::http::header::HeaderValue::as_bytes),
+        sites.next(),
+    ) {
         (Some(site), None) => matches!(site, b"same-origin" | b"none"),
         _ => false,
     }

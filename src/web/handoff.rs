@@ -31,7 +31,7 @@ pub(super) async fn callback(
         .arrive(
             &here.place,
             &answer,
-            &cookies.attempts(&http, origin),
+            &Cookies::attempts(&http, origin),
             known,
         )
         .await?;

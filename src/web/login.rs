@@ -26,21 +26,21 @@ pub(super) async fn sign_in(
     metrics: Data<Metrics>,
 ) -> Result<HttpResponse, WebError> {
     let origin = &here.place.origin;
-    let attempts = cookies.attempts(&http, origin);
+    let attempts = Cookies::attempts(&http, origin);
     let parameters = Parameters::of(&http);
     if here.place.is_authenticate && parameters.has("q") {
         let wish = SealedQuery::from_query(http.query_string())
             .map_err(|_| LoginError::Handoff("the sealed query cannot be read"))?;
         let known = cookies.credential(&http, Kind::Authenticate, origin.is_secure());
         return match login.take_wish(&wish, known, &attempts).await? {
-            Step::Depart(departure) => depart(departure, origin, &cookies),
+            Step::Depart(departure) => depart(departure, origin),
             Step::Arrive(arrival) => {
                 metrics.login("known");
                 arrive(arrival, origin, &cookies)
             }
         };
     }
-    let tries = cookies.tries(&http, origin);
+    let tries = Cookies::tries(&http, origin);
     let requested = parameters.one("pomerium_redirect_uri").ok().flatten();
     let departure = login
         .begin(
@@ -50,7 +50,7 @@ pub(super) async fn sign_in(
             tries.as_deref(),
         )
         .await?;
-    depart(departure, origin, &cookies)
+    depart(departure, origin)
 }
 
 /// `/oauth2/callback`: the provider sends the browser back.
@@ -71,7 +71,7 @@ pub(super) async fn callback(
         issuer: parameters.one("iss")?,
         error: parameters.one("error")?,
     };
-    let (state, attempts) = (parameters.one("state")?, cookies.attempts(&http, origin));
+    let (state, attempts) = (parameters.one("state")?, Cookies::attempts(&http, origin));
     let known = cookies.credential(&http, Kind::Authenticate, origin.is_secure());
     let outcome = login
         .finish(state.as_deref(), &answer, &attempts, known)
@@ -85,20 +85,16 @@ pub(super) async fn callback(
 }
 
 /// Sends the browser off, with what it is to keep.
-pub(super) fn depart(
-    departure: Departure,
-    origin: &Origin,
-    cookies: &Cookies,
-) -> Result<HttpResponse, WebError> {
+fn depart(departure: Departure, origin: &Origin) -> Result<HttpResponse, WebError> {
     let mut response = redirect(StatusCode::FOUND, &departure.to).finish();
     if let Some(attempt) = departure.keep {
-        add_cookie(&mut response, &cookies.keep_attempt(attempt, origin))?;
+        add_cookie(&mut response, &Cookies::keep_attempt(attempt, origin))?;
     }
     if let Some(tries) = &departure.tries {
-        add_cookie(&mut response, &cookies.keep_tries(tries, origin))?;
+        add_cookie(&mut response, &Cookies::keep_tries(tries, origin))?;
     }
     for id in &departure.forget {
-        add_cookie(&mut response, &cookies.delete_attempt(id, origin))?;
+        add_cookie(&mut response, &Cookies::delete_attempt(id, origin))?;
     }
     Ok(response)
 }
@@ -120,7 +116,7 @@ pub(super) fn arrive(
         )?;
     }
     for id in &arrival.forget {
-        add_cookie(&mut response, &cookies.delete_attempt(id, origin))?;
+        add_cookie(&mut response, &Cookies::delete_attempt(id, origin))?;
     }
     Ok(response)
 }

@@ -14,7 +14,7 @@ use super::{
     here::host,
 };
 use crate::{
-    crypto::{Keyring, digest},
+    crypto::{Keyring, digest, hex},
     flow::{Account, Place, Places},
 };
 
@@ -34,11 +34,7 @@ struct Document {
 
 impl Document {
     fn new(body: Vec<u8>) -> Self {
-        let tag: String = digest(&body)
-            .iter()
-            .take(12)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let tag = hex(&digest(&body));
         Self {
             tag: format!("\"{tag}\""),
             body,
