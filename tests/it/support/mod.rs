@@ -1,0 +1,56 @@
+//! What the journeys need: processes that end with the test, a raw client, a browser's cookie jar.
+
+#![allow(dead_code, reason = "each journey uses some of it")]
+#![expect(
+    clippy::allow_attributes,
+    reason = "whether all of it is used depends on the journeys that are built"
+)]
+
+pub mod browser;
+pub mod node;
+pub mod process;
+pub mod raw;
+pub mod vestibule;
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+/// A port on loopback that nobody listens on just now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// Looks again and again until there is something to see.
+///
+/// # Panics
+/// When there is nothing after 20 seconds.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test waits by the machine's clock"
+)]
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "waited in vain for {what}"
+        );
+        sleep(Duration::from_millis(10));
+    }
+}
+
+/// A folder or file of the project.
+pub fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
