@@ -101,6 +101,7 @@ impl App {
         let own = assertions.header_names().iter().map(String::as_str);
         let parts = Parts {
             reserved: Arc::new(ReservedNames::new(own)),
+            header_names: assertions.header_names().to_vec(),
             authorizer: Arc::new(authorizer),
             login: Arc::new(login),
             logout: Arc::new(Logout::new(visits, Arc::clone(&clock))),
