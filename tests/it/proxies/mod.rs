@@ -230,18 +230,27 @@ impl House {
         host: &str,
         headers: &[(&str, &str)],
     ) -> Option<Answer> {
-        let mut request = [method.as_bytes(), b" ", target, b" HTTP/1.1\r\n"].concat();
-        let fixed = [("Host", host), ("Connection", "close")];
-        let has_connection = headers.iter().any(|(name, _)| *name == "Connection");
-        for (name, value) in fixed.iter().chain(headers) {
-            if *name == "Connection" && *value == "close" && has_connection {
-                continue;
-            }
-            request.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-        }
-        request.extend_from_slice(b"\r\n");
-        raw::send(self.port(), &request)
+        send(self.port(), method, target, host, headers)
     }
+}
+
+/// Sends bytes as they are; `Connection: close` unless there is another among the headers.
+fn send(
+    port: u16,
+    method: &str,
+    target: &[u8],
+    host: &str,
+    headers: &[(&str, &str)],
+) -> Option<Answer> {
+    let mut request = [method.as_bytes(), b" ", target, b" HTTP/1.1\r\n"].concat();
+    let connection = [("Connection", "close")];
+    let has_connection = headers.iter().any(|(name, _)| *name == "Connection");
+    let closing = connection.iter().filter(|_| !has_connection);
+    for (name, value) in [("Host", host)].iter().chain(closing).chain(headers) {
+        request.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    request.extend_from_slice(b"\r\n");
+    raw::send(port, &request)
 }
 
 /// The values of a header that the application recorded.
