@@ -48,8 +48,7 @@ fn journey(url: &str, login: &str) -> Value {
     // The last line of the report is the only one that is a lone brace.
     browser.line(|line| (line == "}").then_some(()));
     assert!(browser.wait().success());
-    serde_json::from_str(&browser.output())
-        .unwrap_or_else(|error| panic!("{error}: {}", browser.output()))
+    serde_json::from_str(&browser.output()).unwrap()
 }
 
 /// The sessions in which the application was asked for a page.

@@ -35,6 +35,9 @@ const IDENTITY: [&str; 15] = [
     "x-vestibule-user",
 ];
 
+/// A request target, and headers.
+type Forged<'a> = (&'a [u8], Vec<(&'a str, &'a str)>);
+
 /// The names under which some application would find `name`.
 fn spellings(name: &str) -> BTreeSet<String> {
     let capital = |name: &str| {
@@ -116,7 +119,7 @@ fn an_identity_header_of_the_client_goes_nowhere_in_any_spelling(proxy: HostProx
 
     for spelling in IDENTITY.iter().flat_map(|name| spellings(name)) {
         let name = spelling.as_str();
-        let requests: [(&[u8], Vec<(&str, &str)>); 4] = [
+        let requests: [Forged<'_>; 4] = [
             (b"/private", vec![session, (name, "evil")]),
             (b"/private", vec![session, (name, "")]),
             (

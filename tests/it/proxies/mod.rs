@@ -3,6 +3,11 @@
 //! Each statement is written once and made for every proxy: [`behind_each_proxy`] turns `paths::hold` into
 //! `paths::nginx::hold`, `paths::traefik::hold` and so on.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "what is not there fails the test, and says where"
+)]
+
 mod caddy;
 mod haproxy;
 mod nginx;
@@ -243,9 +248,8 @@ fn send(
     headers: &[(&str, &str)],
 ) -> Option<Answer> {
     let mut request = [method.as_bytes(), b" ", target, b" HTTP/1.1\r\n"].concat();
-    let connection = [("Connection", "close")];
     let has_connection = headers.iter().any(|(name, _)| *name == "Connection");
-    let closing = connection.iter().filter(|_| !has_connection);
+    let closing = (!has_connection).then_some(&("Connection", "close"));
     for (name, value) in [("Host", host)].iter().chain(closing).chain(headers) {
         request.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     }

@@ -1,4 +1,4 @@
-//! WebSockets: the handshake is what is asked about.
+//! `WebSocket`s: the handshake is what is asked about.
 
 use std::{
     io::{Read, Write},
@@ -75,7 +75,7 @@ fn open_and_say(port: u16, host: &str, cookie: &str, said: &[u8]) -> Vec<u8> {
     assert!(head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{head}");
 
     stream.write_all(said).unwrap();
-    let mut heard = vec![0; said.len()];
-    stream.read_exact(&mut heard).unwrap();
-    heard
+    let mut echo = vec![0; said.len()];
+    stream.read_exact(&mut echo).unwrap();
+    echo
 }
