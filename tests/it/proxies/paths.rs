@@ -197,13 +197,7 @@ fn hostile() -> Vec<Vec<u8>> {
         "..%25252f",
     ] {
         all.push(format!("/public/{dots}admin").into());
-        all.push(
-            format!(
-                "/public{}{dots}admin",
-                dots.trim_start_matches(['.', '%', '2', 'e'])
-            )
-            .into(),
-        );
+        all.push(format!("/public/x/{dots}{dots}admin/users").into());
     }
     for target in [
         "/./admin",
