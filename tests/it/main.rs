@@ -7,4 +7,5 @@
 
 mod support;
 
+mod id_token;
 mod login;
