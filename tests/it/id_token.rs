@@ -9,7 +9,7 @@ use crate::{
     login::ROUTES,
     support::{
         browser::{Browser, Page},
-        misbehaving::{Draft, Key, Misbehaving, Script},
+        misbehaving::{Draft, Key, Misbehaving, Reply, Script},
         vestibule::{Configuration, Vestibule},
         wait_for,
     },
@@ -34,7 +34,7 @@ pub fn log_in(configuration: &Configuration, browser: &mut Browser) -> Page {
 /// The page of a login that failed: it says so, and nothing of why; the browser has nothing.
 #[track_caller]
 pub fn assert_refused(name: &str, page: &Page, browser: &Browser) {
-    assert_eq!(page.answer.status, 400, "{name}: {page:?}");
+    assert_eq!(page.answer.status, 400, "{name}");
     assert_eq!(page.url.path(), "/oauth2/callback", "{name}");
     assert_no_session(name, browser);
     let text = page.answer.text();
@@ -283,9 +283,7 @@ fn about_keys(keys: &[Key]) -> Vec<(String, Forgery)> {
         forgery("a signature in DER", |draft| {
             draft.signed_by(|input| draft.key.sign_der(input))
         }),
-        forgery("r and s are zero", |draft| {
-            draft.signed_by(|_| vec![0; 64])
-        }),
+        forgery("r and s are zero", |draft| draft.signed_by(|_| vec![0; 64])),
         forgery("r and s are the order of the curve", |draft| {
             let order = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
             let order: Vec<u8> = (0..32)
@@ -370,7 +368,10 @@ fn about_form() -> Vec<(String, Forgery)> {
             draft.head("jwk", jwk).sign()
         }),
         forgery("alg twice in the header", |draft| {
-            let header = draft.header.to_string().replacen('{', r#"{"alg":"none","#, 1);
+            let header = draft
+                .header
+                .to_string()
+                .replacen('{', r#"{"alg":"none","#, 1);
             draft.sign_texts(&header, &draft.claims.to_string())
         }),
         forgery("kid twice, once escaped", |draft| {
@@ -395,9 +396,7 @@ fn about_form() -> Vec<(String, Forgery)> {
         forgery("a line break inside", |draft| {
             draft.sign().replacen('.', "\n.", 1)
         }),
-        forgery("the other alphabet", |draft| {
-            format!("{}+/", draft.sign())
-        }),
+        forgery("the other alphabet", |draft| format!("{}+/", draft.sign())),
         forgery("a list of claims", |draft| {
             draft.sign_texts(&draft.header.to_string(), &format!("[{}]", draft.claims))
         }),
@@ -490,4 +489,401 @@ fn no_forged_id_token_logs_anybody_in() {
         "{} fetches of the keys",
         provider.asked("/jwks").len()
     );
+}
+
+#[test]
+fn every_honest_id_token_logs_somebody_in() {
+    let (ec, ed) = (Key::es256("ec"), Key::ed25519("ed"));
+    let (rs, ps) = (Key::rsa("rs", "RS256"), Key::rsa("ps", "PS256"));
+    let keys = vec![ec.clone(), ed.clone(), rs.clone(), ps.clone()];
+    let (configuration, provider, vestibule) = running(Script {
+        keys: keys.clone(),
+        ..Script::default()
+    });
+    let mut honest: Vec<(String, Forgery)> = Vec::new();
+    for key in keys {
+        let name = format!("signed with {}", key.alg);
+        honest.push(forgery(&name, move |mut draft| {
+            draft.header = json!({ "alg": key.alg, "kid": key.id });
+            draft.key = key.clone();
+            draft.sign()
+        }));
+    }
+    for (key, hash) in [
+        (&ec, &aws_lc_rs::digest::SHA256),
+        (&ed, &aws_lc_rs::digest::SHA512),
+    ] {
+        let (name, key) = (format!("with at_hash for {}", key.alg), key.clone());
+        honest.push(forgery(&name, move |mut draft| {
+            let digest = aws_lc_rs::digest::digest(hash, draft.access_token.as_bytes());
+            let half = &digest.as_ref()[..digest.as_ref().len() / 2];
+            draft.header = json!({ "alg": key.alg, "kid": key.id });
+            draft.key = key.clone();
+            draft
+                .set("at_hash", json!(BASE64_URL_SAFE_NO_PAD.encode(half)))
+                .sign()
+        }));
+    }
+    honest.extend([
+        claim("aud", json!(["vestibule"])),
+        claim("azp", json!("vestibule")),
+        head("typ", json!("jwt")),
+        time("exp", -20),
+        time("iat", 20),
+        time("iat", -500),
+        time("nbf", 20),
+        forgery("no id where one key alone fits", |draft| {
+            draft.headless("kid").sign()
+        }),
+        forgery("no typ", |draft| draft.headless("typ").sign()),
+        claim("unknown", json!({"a": [1, null, {"b": 1.5}]})),
+    ]);
+
+    for (name, sign) in honest {
+        provider.script(|script| script.id_token = Arc::from(sign));
+        let mut browser = Browser::default();
+
+        let page = log_in(&configuration, &mut browser);
+
+        assert_eq!(page.url.path(), "/a", "{name}: {}", page.answer.status);
+        let email = is_in(&configuration, &vestibule, &browser);
+        assert_eq!(email.as_deref(), Some("alice@example.com"), "{name}");
+    }
+}
+
+#[test]
+fn a_subject_is_any_ascii_up_to_its_longest() {
+    let (configuration, provider, vestibule) = running(Script::default());
+    for subject in ["a".repeat(255), "auth0|x y/@:?#\"'<>".to_owned()] {
+        let (claimed, told) = (subject.clone(), subject.clone());
+        provider.script(|script| {
+            script.id_token =
+                Arc::new(move |draft| draft.set("sub", json!(claimed.clone())).sign());
+            script.userinfo = Arc::new(move |info| info["sub"] = json!(told.clone()));
+        });
+        let mut browser = Browser::default();
+
+        log_in(&configuration, &mut browser);
+
+        assert!(
+            is_in(&configuration, &vestibule, &browser).is_some(),
+            "{subject}"
+        );
+    }
+}
+
+#[test]
+fn a_key_that_changed_just_now_is_asked_for_and_the_old_one_is_forgotten() {
+    let (configuration, provider, vestibule) = running(Script::default());
+    let mut browser = Browser::default();
+    log_in(&configuration, &mut browser);
+    assert!(is_in(&configuration, &vestibule, &browser).is_some());
+    let old = provider.keys()[0].clone();
+
+    provider.script(|script| script.keys = vec![Key::es256("second")]);
+
+    let mut browser = Browser::default();
+    log_in(&configuration, &mut browser);
+    assert!(is_in(&configuration, &vestibule, &browser).is_some());
+    provider.script(|script| {
+        script.id_token = Arc::new(move |mut draft| {
+            draft.key = old.clone();
+            draft.head("kid", json!(old.id)).sign()
+        });
+    });
+    let mut browser = Browser::default();
+    let page = log_in(&configuration, &mut browser);
+    assert_refused("the old key", &page, &browser);
+}
+
+#[test]
+fn tokens_with_unknown_keys_do_not_make_the_keys_be_fetched_again_and_again() {
+    let (configuration, provider, vestibule) = running(Script::default());
+    provider.script(|script| {
+        script.id_token = Arc::new(|mut draft| {
+            draft.key = Key::es256("x");
+            let id = draft.access_token.clone();
+            draft.head("kid", json!(id)).sign()
+        });
+    });
+
+    for number in 0..50 {
+        let mut browser = Browser::default();
+        let page = log_in(&configuration, &mut browser);
+        assert_refused(&format!("token {number}"), &page, &browser);
+    }
+
+    let fetches = provider.asked("/jwks").len();
+    assert!(fetches <= 2, "{fetches} fetches");
+    provider.behave();
+    let mut browser = Browser::default();
+    log_in(&configuration, &mut browser);
+    assert!(is_in(&configuration, &vestibule, &browser).is_some());
+}
+
+/// A route that an address of a domain opens, and one for a group.
+const CLAIMED: &str = "
+routes:
+  - from: http://app.localhost:{port}
+    allow_any_authenticated_user: true
+  - from: http://domain.localhost:{port}
+    allowed_domains: [example.com]
+  - from: http://address.localhost:{port}
+    allowed_users: [alice@example.com]
+  - from: http://claim.localhost:{port}
+    policy: [ { allow: { or: [ { claim/email: alice@example.com } ] } } ]
+  - from: http://group.localhost:{port}
+    allowed_groups: [engineering]
+";
+
+/// Logs in at `host` with the claims that the provider now gives, and asks for a page.
+fn told(
+    configuration: &Configuration,
+    vestibule: &Vestibule,
+    host: &str,
+) -> crate::support::raw::Answer {
+    let url = configuration.url(host);
+    let mut browser = Browser::default();
+    browser.open(&format!("{url}/.pomerium/sign_in"));
+    let cookie = browser.cookie(&url, "vestibule").unwrap_or_default();
+    vestibule.ask_nginx(
+        "GET",
+        &format!("{url}/"),
+        &[("Cookie", &format!("vestibule={cookie}"))],
+    )
+}
+
+fn claiming(script: Script) -> (Configuration, Misbehaving, Vestibule) {
+    let provider = Misbehaving::with(script);
+    let configuration = Configuration::new(CLAIMED).at(&provider.issuer);
+    let vestibule = Vestibule::start(&configuration).knows_its_provider();
+    (configuration, provider, vestibule)
+}
+
+#[test]
+fn an_address_that_is_not_surely_verified_is_none() {
+    let (configuration, provider, vestibule) = claiming(Script::default());
+    let address = json!("alice@example.com");
+    let mut cases: Vec<(Value, Option<Value>)> =
+        [json!(false), json!("true"), json!("false"), json!(null)]
+            .into_iter()
+            .map(|verified| (address.clone(), Some(verified)))
+            .collect();
+    cases.push((address.clone(), None));
+    for address in [
+        json!("alice@evil.test@example.com"),
+        json!("\"alice@evil.test\"@example.com"),
+        json!("alice@example.com@evil.test"),
+        json!("alice@example.com.evil.test "),
+        json!("alice@example.com\u{0}.evil.test"),
+        json!("alice@EXAMPLE.com\n"),
+        json!(" alice@example.com"),
+        json!("alice@ex\u{430}mple.com"),
+        json!("al,ice@example.com"),
+        json!("<alice@example.com>"),
+        json!(null),
+    ] {
+        cases.push((address, Some(json!(true))));
+    }
+
+    for (address, verified) in cases {
+        let name = format!("{address} verified {verified:?}");
+        let (address, verified) = (address.clone(), verified.clone());
+        provider.script(|script| {
+            script.id_token = Arc::new(move |draft| {
+                let draft = draft.set("email", address.clone());
+                match &verified {
+                    Some(verified) => draft.set("email_verified", verified.clone()),
+                    None => draft.without("email_verified"),
+                }
+                .sign()
+            });
+        });
+
+        let answer = told(&configuration, &vestibule, "app");
+
+        assert_eq!(answer.status, 202, "{name}");
+        assert_eq!(answer.header("x-pomerium-claim-email"), Some(""), "{name}");
+        for host in ["domain", "address", "claim"] {
+            let answer = told(&configuration, &vestibule, host);
+            assert_eq!(answer.status, 403, "{name} at {host}");
+        }
+    }
+    provider.behave();
+    for host in ["app", "domain", "address", "claim"] {
+        let answer = told(&configuration, &vestibule, host);
+        assert_eq!(answer.status, 202, "{host}");
+        assert_eq!(
+            answer.header("x-pomerium-claim-email"),
+            Some("alice@example.com")
+        );
+    }
+}
+
+#[test]
+fn an_address_that_is_not_even_a_text_logs_nobody_in() {
+    let (configuration, provider, vestibule) = claiming(Script::default());
+    for (name, value) in [
+        ("email", json!(7)),
+        ("email", json!(["alice@example.com"])),
+        ("email", json!({"address": "alice@example.com"})),
+        ("email_verified", json!(1)),
+        ("email_verified", json!("yes")),
+        ("email_verified", json!([true])),
+        ("email_verified", json!({"value": true})),
+    ] {
+        let what = format!("{name} {value}");
+        provider.script(|script| {
+            script.id_token = Arc::new(move |draft| draft.set(name, value.clone()).sign());
+        });
+
+        for host in ["app", "domain", "address", "claim"] {
+            let answer = told(&configuration, &vestibule, host);
+            assert_eq!(answer.status, 401, "{what} at {host}");
+        }
+    }
+}
+
+#[test]
+fn groups_of_any_other_shape_than_a_list_of_texts_are_none() {
+    let (configuration, provider, vestibule) = claiming(Script::default());
+    let shapes = [
+        (json!(["engineering"]), "engineering"),
+        (json!(["a", "engineering"]), "a,engineering"),
+        (json!("engineering"), "engineering"),
+        (json!("engineering,admins"), "engineering%2Cadmins"),
+        (json!(["engineering,admins"]), "engineering%2Cadmins"),
+        (json!([]), ""),
+        (json!(""), ""),
+        (json!(null), ""),
+        (json!(true), ""),
+        (json!(7), ""),
+        (json!(["engineering", 7]), ""),
+        (json!(["engineering", null]), ""),
+        (json!([["engineering"]]), ""),
+        (json!([{"name": "engineering"}]), ""),
+        (json!({"engineering": true}), ""),
+        (json!({"0": "engineering"}), ""),
+        (json!(["Engineering"]), "Engineering"),
+        (json!(["engineering "]), "engineering"),
+        (
+            json!(["engineering\r\nX-Admin: 1"]),
+            "engineering%0D%0AX-Admin: 1",
+        ),
+    ];
+
+    for (groups, header) in shapes {
+        let name = groups.to_string();
+        let is_member = matches!(header, "engineering" | "a,engineering") && !name.contains(' ');
+        provider.script(|script| {
+            script.id_token = Arc::new(move |draft| draft.set("groups", groups.clone()).sign());
+        });
+
+        let answer = told(&configuration, &vestibule, "app");
+
+        assert_eq!(answer.status, 202, "{name}");
+        assert_eq!(
+            answer.header("x-pomerium-claim-groups"),
+            Some(header),
+            "{name}"
+        );
+        let status = if is_member { 202 } else { 403 };
+        assert_eq!(
+            told(&configuration, &vestibule, "group").status,
+            status,
+            "{name}"
+        );
+    }
+    // Azure's way to say that there are too many: nothing is followed (S-43).
+    provider.script(|script| {
+        script.id_token = Arc::new(|draft| {
+            draft
+                .without("groups")
+                .set("_claim_names", json!({"groups": "src1"}))
+                .set(
+                    "_claim_sources",
+                    json!({"src1": {"endpoint": "http://127.0.0.1:9/"}}),
+                )
+                .sign()
+        });
+    });
+    assert_eq!(told(&configuration, &vestibule, "group").status, 403);
+}
+
+#[test]
+fn userinfo_is_about_the_same_person_or_the_login_fails() {
+    let (configuration, provider, vestibule) = claiming(Script::default());
+    let log_in = || {
+        let mut browser = Browser::default();
+        let page = browser.open(&format!("{}/.pomerium/sign_in", configuration.url("app")));
+        (page, browser)
+    };
+    for subject in [
+        json!(null),
+        json!("u-bob"),
+        json!(""),
+        json!("U-ALICE"),
+        json!("u-alice "),
+        json!(7),
+        json!(["u-alice"]),
+        json!({"u-alice": 1}),
+    ] {
+        let value = subject.clone();
+        provider.script(|script| {
+            script.userinfo = Arc::new(move |info| info["sub"] = value.clone());
+        });
+        let (page, browser) = log_in();
+        assert_refused(&format!("sub {subject}"), &page, &browser);
+    }
+    let honest = r#"{"sub":"u-alice"}"#;
+    for (kind, body) in [
+        ("application/json", "{}"),
+        ("application/json", "[]"),
+        ("application/json", r#""u-alice""#),
+        ("application/json", "null"),
+        ("application/json", ""),
+        ("application/json", r#"[{"sub":"u-alice"}]"#),
+        ("application/json", r#"{"sub":"u-alice","sub":"u-alice"}"#),
+        ("application/json", r#"{"sub":"u-bob","sub":"u-alice"}"#),
+        ("application/jwt", honest),
+        ("text/html", honest),
+        ("text/plain", honest),
+        ("application/jsonx", honest),
+        ("", honest),
+    ] {
+        provider.behave();
+        provider.script(|script| {
+            let reply = Reply::of(kind, body);
+            script.answers.insert("/userinfo".to_owned(), reply);
+        });
+        let (page, browser) = log_in();
+        assert_refused(&format!("{kind}: {body}"), &page, &browser);
+    }
+    provider.behave();
+    provider.script(|script| {
+        script.userinfo = Arc::new(|info| {
+            info["name"] = json!("From Userinfo");
+            info["email"] = json!("alice@userinfo.test");
+            info["email_verified"] = json!(true);
+            info["groups"] = json!(["other"]);
+            info["iss"] = json!("https://evil.test");
+            info["aud"] = json!("evil");
+        });
+    });
+
+    let answer = told(&configuration, &vestibule, "app");
+
+    let told_of = |name: &str| answer.header(name).map(str::to_owned);
+    assert_eq!(told_of("x-pomerium-claim-name").unwrap(), "From Userinfo");
+    assert_eq!(
+        told_of("x-pomerium-claim-email").unwrap(),
+        "alice@userinfo.test"
+    );
+    assert_eq!(told_of("x-pomerium-claim-groups").unwrap(), "other");
+    // An address that userinfo alone names is not verified by what the token says of another one.
+    provider.script(|script| {
+        script.userinfo = Arc::new(|info| info["email"] = json!("root@example.com"));
+    });
+    let answer = told(&configuration, &vestibule, "app");
+    assert_eq!(answer.header("x-pomerium-claim-email"), Some(""));
 }

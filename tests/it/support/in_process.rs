@@ -77,7 +77,14 @@ impl InProcess {
             ("X-Original-URL", url),
             ("Cookie", cookie),
         ];
-        raw::request(self.decisions, "GET", "/verify/nginx", "vestibule", &headers).unwrap()
+        raw::request(
+            self.decisions,
+            "GET",
+            "/verify/nginx",
+            "vestibule",
+            &headers,
+        )
+        .unwrap()
     }
 }
 

@@ -429,6 +429,11 @@ impl Misbehaving {
         });
     }
 
+    /// The keys that it has.
+    pub fn keys(&self) -> Vec<Key> {
+        self.shared.script.lock().unwrap().keys.clone()
+    }
+
     /// What was asked of it, by the beginning of the target.
     pub fn asked(&self, start: &str) -> Vec<Asked> {
         let asked = self.shared.asked.lock().unwrap();
@@ -589,8 +594,8 @@ impl Shared {
         let begun = self.codes.lock().unwrap().remove(code);
         let verifier = value(&request.form, "code_verifier");
         let hash = digest::digest(&digest::SHA256, verifier.as_bytes());
-        let Some(begun) = begun
-            .filter(|begun| begun.challenge == BASE64_URL_SAFE_NO_PAD.encode(hash.as_ref()))
+        let Some(begun) =
+            begun.filter(|begun| begun.challenge == BASE64_URL_SAFE_NO_PAD.encode(hash.as_ref()))
         else {
             return Reply::json(&json!({ "error": "invalid_grant" })).status(400);
         };
