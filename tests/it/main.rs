@@ -9,3 +9,4 @@ mod support;
 
 mod id_token;
 mod login;
+mod provider;
