@@ -7,6 +7,9 @@
 
 mod support;
 
+mod callback;
 mod id_token;
 mod login;
 mod provider;
+mod return_to;
+mod shortcuts;

@@ -27,12 +27,17 @@ pub struct InProcess {
 
 impl InProcess {
     pub fn start(configuration: &Configuration) -> Self {
+        Self::of(configuration, &configuration.yaml())
+    }
+
+    /// With this file instead of the configuration's own.
+    pub fn of(configuration: &Configuration, yaml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().join("vestibule.yaml");
         let loaded = config::load_text(
             name.to_str().unwrap(),
             Format::Yaml,
-            &configuration.yaml(),
+            yaml,
             &Environment::of(&[]),
         )
         .unwrap_or_else(|problems| panic!("{problems}"));
@@ -68,6 +73,11 @@ impl InProcess {
             (ready.json()["checks"]["identity_provider"] == "ok").then_some(())
         });
         self
+    }
+
+    /// Seconds since the epoch, by its clock.
+    pub fn now(&self) -> i64 {
+        self.clock.now().seconds()
     }
 
     /// Asks as nginx does: for a GET of a URL, with a cookie.
