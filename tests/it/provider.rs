@@ -429,10 +429,11 @@ fn a_key_set_that_is_not_one_logs_nobody_in_and_never_replaces_a_good_one() {
     );
 }
 
+type Answer = Vec<(String, String)>;
+
 #[test]
 fn an_answer_that_is_not_surely_the_providers_is_not_taken_to_it() {
     let (configuration, provider, vestibule) = running(Script::default());
-    type Answer = Vec<(String, String)>;
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let lies: Vec<(&str, Change<Answer>, u16)> = vec![
         (

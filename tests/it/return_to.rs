@@ -223,15 +223,14 @@ fn encoded(text: &str) -> String {
 
 /// As a browser sends it that encodes nothing but what would break the request line.
 fn barely(text: &str) -> String {
-    let mut raw = String::new();
-    for byte in text.bytes() {
+    let byte = |byte: u8| {
         if byte > b' ' && byte < 0x7f && !b"#&+".contains(&byte) {
-            raw.push(char::from(byte));
+            char::from(byte).to_string()
         } else {
-            raw.push_str(&format!("%{byte:02X}"));
+            format!("%{byte:02X}")
         }
-    }
-    raw
+    };
+    text.bytes().map(byte).collect()
 }
 
 #[test]

@@ -18,15 +18,18 @@ const SECRET: &str = "shared_secret: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 impl Mode {
     /// With these hosts below `.localhost`, the authenticate host, and further keys.
     fn start(applications: &[&str], authenticate: &str, rest: &str) -> Self {
-        let mut routes = "routes:\n".to_owned();
-        for name in applications {
-            routes.push_str(&format!(
-                "  - {{ from: \"http://{name}.localhost:{{port}}\", allow_any_authenticated_user: true }}\n"
-            ));
-        }
+        let routes: Vec<String> = applications
+            .iter()
+            .map(|name| {
+                format!(
+                    "  - {{ from: \"http://{name}.localhost:{{port}}\", allow_any_authenticated_user: true }}\n"
+                )
+            })
+            .collect();
         let provider = Misbehaving::start();
         let configuration =
-            Configuration::new(&format!("{SECRET}{rest}{routes}")).at(&provider.issuer);
+            Configuration::new(&format!("{SECRET}{rest}routes:\n{}", routes.concat()))
+                .at(&provider.issuer);
         let yaml = configuration
             .yaml()
             .replace("http://auth.", &format!("http://{authenticate}."));

@@ -174,7 +174,7 @@ impl Key {
         jwk
     }
 
-    /// The public key as SubjectPublicKeyInfo in PEM: what a confused library takes for an HMAC secret.
+    /// The public key as `SubjectPublicKeyInfo` in PEM: what a confused library takes for an HMAC secret.
     pub fn pem(&self) -> String {
         use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
         let der: PublicKeyX509Der<'_> = match &*self.pair {
@@ -652,7 +652,7 @@ impl Shared {
 fn write(stream: &mut TcpStream, reply: &Reply) -> std::io::Result<()> {
     let mut head = format!("HTTP/1.1 {} X\r\nConnection: close\r\n", reply.status);
     for (name, value) in &reply.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.push_str(&[name, ": ", value, "\r\n"].concat());
     }
     let until_it_leaves = |stream: &mut TcpStream| stream.read(&mut [0; 64]).map(drop);
     match reply.pace {
@@ -667,8 +667,8 @@ fn write(stream: &mut TcpStream, reply: &Reply) -> std::io::Result<()> {
             reply.body.len() + length
         )?;
         stream.write_all(&reply.body)?;
-        for _ in 0..length / 65_536 {
-            stream.write_all(&[b' '; 65_536])?;
+        for _ in 0..length / 8_192 {
+            stream.write_all(&[b' '; 8_192])?;
         }
         return Ok(());
     }
