@@ -11,7 +11,7 @@ use crate::{
     assertion::{AssertionError, Assertions},
     clock::{Clock, Timestamp},
     policy::{AccessRequest, ClientKind, Decision, Policy},
-    session::{LiveSession, SessionError, SessionSettings},
+    session::{Audience, LiveSession, SessionError, SessionSettings},
 };
 
 /// Why nothing could be shown.
@@ -67,12 +67,23 @@ impl Account {
         place: &Place,
         credential: Credential<'_>,
     ) -> Result<Option<Profile>, SessionError> {
+        self.of(credential, self.visits.places().audience(place))
+            .await
+    }
+
+    /// Who shows a credential of the authenticate host.
+    pub async fn known(&self, credential: Credential<'_>) -> Result<Option<Profile>, SessionError> {
+        self.of(credential, self.visits.places().authenticate_audience())
+            .await
+    }
+
+    async fn of(
+        &self,
+        credential: Credential<'_>,
+        audience: Audience<'_>,
+    ) -> Result<Option<Profile>, SessionError> {
         let now = self.clock.now();
-        match self
-            .visits
-            .find(credential, self.visits.places().audience(place), now)
-            .await?
-        {
+        match self.visits.find(credential, audience, now).await? {
             Visit::Person(live) => {
                 let idle_end = self.lifetimes.over_at(live.seen(), live.session().ends);
                 Ok(Some(Profile { live, idle_end }))

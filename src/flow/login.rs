@@ -205,8 +205,8 @@ impl Login {
         let to = handoff::ask(&wish, self.places(), &self.parts.keyring, now)?;
         Ok(Departure {
             to,
+            forget: attempts.surplus(&keep),
             keep: Some(keep),
-            forget: attempts.surplus(),
             tries: None,
         })
     }
@@ -269,24 +269,28 @@ impl Login {
         )?;
         Ok(Departure {
             to: SafeRedirect::provider(&request.url),
+            forget: attempts.surplus(&keep),
             keep: Some(keep),
-            forget: attempts.surplus(),
             tries: None,
         })
     }
 
-    /// Ends a login when the browser is back from the provider.
+    /// Ends a login when the browser is back from the provider. `known` and `session` are what it shows under the
+    /// authenticate host's name and under the application's.
     pub async fn finish(
         &self,
         state: Option<&str>,
         answer: &Answer,
         attempts: &Attempts,
-        credential: Credential<'_>,
+        known: Credential<'_>,
+        session: Credential<'_>,
     ) -> Result<Arrival, LoginError> {
         let now = self.parts.clock.now();
         let state = state.ok_or(LoginError::UnknownAttempt)?;
         let host = self.places().authenticate().host().name();
         let (id, attempt) = attempts.open::<Attempt>(state, &self.attempts, host, now)?;
+        // A code that is shown twice makes the provider take back what it gave for it the first time.
+        self.refuse_used(state, now).await?;
         let identity = self
             .parts
             .provider
@@ -295,18 +299,32 @@ impl Login {
         self.use_once(state, now).await?;
         let live = self.parts.visits.sessions().begin(identity, now).await?;
         // Whatever was planted here before the login is worth nothing after it.
-        if let Some(earlier) = self
-            .parts
-            .visits
-            .id(credential, self.places().authenticate_audience())
-        {
-            self.parts.visits.sessions().end(&earlier, now).await?;
+        let visits = &self.parts.visits;
+        let planted = visits.id(known, self.places().authenticate_audience());
+        for earlier in planted.iter().chain(&self.planted(&attempt.next, session)?) {
+            visits.sessions().end(earlier, now).await?;
         }
         let arrival = self.lead_on(&attempt.next, live.id(), now)?;
         Ok(Arrival {
             forget: vec![id],
             ..arrival
         })
+    }
+
+    /// The session that the application's own cookie names, where a login ends without a handoff.
+    fn planted(
+        &self,
+        next: &Next,
+        session: Credential<'_>,
+    ) -> Result<Option<SessionId>, LoginError> {
+        let Next::Page { page } = next else {
+            return Ok(None);
+        };
+        let place = self.place_of(page)?;
+        Ok(self
+            .parts
+            .visits
+            .id(session, self.places().audience(&place)))
     }
 
     /// From a session on the authenticate host to where the login was for.
@@ -411,6 +429,13 @@ impl Login {
             authenticate_handle: None,
             forget: vec![id],
         })
+    }
+
+    async fn refuse_used(&self, secret: &str, now: Timestamp) -> Result<(), LoginError> {
+        match self.parts.store.get(pending::used_key(secret), now).await? {
+            Some(_) => Err(LoginError::Replayed),
+            None => Ok(()),
+        }
     }
 
     /// Only who could have ended the login comes here, so that nobody fills the store by beginning logins.

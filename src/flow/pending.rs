@@ -15,6 +15,10 @@ use crate::{
 pub(super) const ATTEMPT_LIFETIME: Duration = Duration::from_mins(10);
 /// Attempts that one browser keeps at most: its `Cookie` header must stay small.
 const MAX_ATTEMPTS: usize = 5;
+/// Characters that they have together at most: proxies refuse a line of more than 8 KiB, and so every page of the host.
+const MAX_LENGTH: usize = 6 * 1024;
+/// The longest id: sixteen digits of time, a hyphen, sixteen digits of digest.
+const MAX_ID: usize = 33;
 /// The kind of record that marks a secret as used.
 const USED: u8 = b'u';
 
@@ -37,12 +41,20 @@ impl Attempts {
         Self(kept)
     }
 
-    /// The ids that have to go when one more comes: the oldest ones.
-    pub(super) fn surplus(&self) -> Vec<String> {
-        let mut ids: Vec<&str> = self.0.iter().map(|attempt| attempt.id.as_str()).collect();
-        ids.sort_unstable();
-        let surplus = (ids.len() + 1).saturating_sub(MAX_ATTEMPTS);
-        ids.into_iter().take(surplus).map(str::to_owned).collect()
+    /// The ids that have to go when `coming` comes: the oldest ones.
+    pub(super) fn surplus(&self, coming: &KeptAttempt) -> Vec<String> {
+        let mut kept: Vec<&KeptAttempt> = self.0.iter().collect();
+        kept.sort_unstable_by(|one, other| other.id.cmp(&one.id));
+        let mut length = coming.sealed.len();
+        let fits = |(position, attempt): &(usize, &KeptAttempt)| {
+            length += attempt.sealed.len();
+            position + 1 < MAX_ATTEMPTS && length <= MAX_LENGTH
+        };
+        let stay = kept.iter().copied().enumerate().take_while(fits).count();
+        kept.into_iter()
+            .skip(stay)
+            .map(|attempt| attempt.id.clone())
+            .collect()
     }
 
     /// The attempt whose secret this is. Two under one name are a planted cookie: neither is taken.
@@ -76,6 +88,20 @@ impl Attempts {
             return Err(LoginError::Expired);
         }
         Ok((kept.id.clone(), remembered.rest))
+    }
+}
+
+impl KeptAttempt {
+    /// An attempt under an id that a browser shows, if the id has the form of ours.
+    pub fn shown(id: &str, sealed: &str) -> Option<Self> {
+        let is_ours = id.len() <= MAX_ID
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        is_ours.then(|| Self {
+            id: id.to_owned(),
+            sealed: sealed.to_owned(),
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use openidconnect::{
     PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, TokenResponse,
     core::{
         CoreClient, CoreClientAuthMethod, CoreErrorResponseType, CoreResponseType,
-        CoreTokenResponse,
+        CoreTokenResponse, CoreTokenType,
     },
 };
 use serde_json::{Map, Value};
@@ -187,6 +187,10 @@ impl OidcProvider {
                 }
                 RequestTokenError::Other(error) => rejected(error),
             })?;
+        // RFC 6749 §7.1: a token of a kind that is not understood is not used.
+        if *tokens.token_type() != CoreTokenType::Bearer {
+            return Err(rejected("the access token is not a bearer token"));
+        }
         let claims = self.claims(&tokens, pending, now).await?;
         let claims = match metadata.document.userinfo_endpoint() {
             Some(endpoint) => {
@@ -228,7 +232,8 @@ impl OidcProvider {
 
     async fn userinfo(&self, url: &str, token: &str) -> Result<Map<String, Value>, ProviderError> {
         let (kind, body) = self.http.get(url, Some(token)).await?;
-        if !kind.to_ascii_lowercase().starts_with("application/json") {
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/json") {
             return Err(rejected("userinfo is not application/json"));
         }
         match serde_json::from_slice(&body)

@@ -20,6 +20,8 @@ use crate::{clock::Timestamp, identity::ProviderError};
 const RETRY: Duration = Duration::from_secs(5);
 /// How often keys are fetched at most because a token names one that is not known.
 const KEY_RETRY: Duration = Duration::from_mins(1);
+/// How long keys serve before they are asked for anew: a key that the provider withdrew is trusted no longer than that.
+const FRESH_KEYS: Duration = Duration::from_hours(1);
 /// How long keys serve after they were last fetched, while they cannot be fetched again.
 const STALE_KEYS: Duration = Duration::from_hours(24);
 const MAX_KEYS: usize = 100;
@@ -57,7 +59,14 @@ pub(super) struct Discovery {
     keys: ArcSwapOption<Keys>,
     /// When each was last asked for; whoever holds the lock asks, everybody else waits for the answer.
     metadata_asked: Mutex<Option<Timestamp>>,
-    keys_asked: Mutex<Option<Timestamp>>,
+    keys_asked: Mutex<KeysAsked>,
+}
+
+/// When the keys were last asked for. Apart, so that a key that changed right after the first fetch is found at once.
+#[derive(Debug, Default)]
+struct KeysAsked {
+    since_old: Option<Timestamp>,
+    since_unknown: Option<Timestamp>,
 }
 
 impl Discovery {
@@ -84,7 +93,7 @@ impl Discovery {
         }
     }
 
-    /// Asks for the metadata and the keys anew; at most every few seconds while the provider does not answer.
+    /// Asks for the metadata anew; at most every few seconds while the provider does not answer.
     pub(super) async fn refresh(&self, now: Timestamp) -> Result<Arc<Metadata>, ProviderError> {
         let mut asked = self.metadata_asked.lock().await;
         if asked.is_some_and(|at| now.since(at) < RETRY) {
@@ -104,7 +113,8 @@ impl Discovery {
             self.issuer.trim_end_matches('/')
         );
         let (_, body) = self.http.get(&url, None).await.map_err(unreachable)?;
-        let wrong = |what: &str| ProviderError::Rejected(format!("its discovery document: {what}"));
+        // Who cannot be believed cannot be asked: nobody's login is wrong because of it.
+        let wrong = |what: &str| unreachable(format!("its discovery document: {what}"));
         let document: CoreProviderMetadata =
             serde_json::from_slice(&body).map_err(|error| wrong(&error.to_string()))?;
         let further: Further =
@@ -143,20 +153,33 @@ impl Discovery {
         })
     }
 
-    /// The keys; fetched anew when there are none yet, when they are a day old, or when `unknown` says that a token
+    /// The keys; fetched anew when there are none yet, when they are an hour old, or when `unknown` says that a token
     /// names a key that is not among them.
     pub(super) async fn keys(
         &self,
         unknown: bool,
         now: Timestamp,
     ) -> Result<CoreJsonWebKeySet, ProviderError> {
-        let fresh = |keys: &Keys| now.since(keys.fetched) < STALE_KEYS;
-        if let Some(keys) = self.keys.load_full().filter(|keys| !unknown && fresh(keys)) {
+        let is_fresh = |keys: &Keys| now.since(keys.fetched) < FRESH_KEYS;
+        let fresh = || self.keys.load_full().filter(|keys| is_fresh(keys));
+        if let Some(keys) = fresh().filter(|_| !unknown) {
             return Ok(keys.set.clone());
         }
         let mut asked = self.keys_asked.lock().await;
-        let known = self.keys.load_full().filter(|keys| fresh(keys));
+        // Somebody else may have fetched them while this one waited.
+        if let Some(keys) = fresh().filter(|_| !unknown) {
+            return Ok(keys.set.clone());
+        }
+        let known = self
+            .keys
+            .load_full()
+            .filter(|keys| now.since(keys.fetched) < STALE_KEYS);
         let wait = if known.is_some() { KEY_RETRY } else { RETRY };
+        let asked = if unknown {
+            &mut asked.since_unknown
+        } else {
+            &mut asked.since_old
+        };
         if asked.is_none_or(|at| now.since(at) >= wait) {
             *asked = Some(now);
             match self.fetch_keys(now).await {
@@ -203,7 +226,7 @@ impl From<HttpError> for ProviderError {
     }
 }
 
-/// Leaves out what may not sign: keys for encryption, symmetric ones, short RSA, two under one id.
+/// Leaves out what may not sign: keys for encryption, symmetric ones, other curves, short RSA, two under one id.
 fn usable_keys(body: &[u8]) -> Result<CoreJsonWebKeySet, ProviderError> {
     let wrong = |what: String| ProviderError::Rejected(format!("its key set: {what}"));
     if body.len() > MAX_KEY_SET {
@@ -233,11 +256,13 @@ fn usable_keys(body: &[u8]) -> Result<CoreJsonWebKeySet, ProviderError> {
                     .is_none_or(|id| !twice.contains(id))
         })
         .collect();
-    if usable.is_empty() {
+    // Keys that cannot be read are left out here.
+    let set: CoreJsonWebKeySet = serde_json::from_value(serde_json::json!({ "keys": usable }))
+        .map_err(|error| wrong(error.to_string()))?;
+    if set.keys().is_empty() {
         return Err(wrong("no key that can verify a signature".to_owned()));
     }
-    serde_json::from_value(serde_json::json!({ "keys": usable }))
-        .map_err(|error| wrong(error.to_string()))
+    Ok(set)
 }
 
 fn may_sign(key: &Value) -> bool {
@@ -251,7 +276,10 @@ fn may_sign(key: &Value) -> bool {
     text("use").is_none_or(|purpose| purpose == "sig")
         && match text("kty") {
             Some("RSA") => long_enough(),
-            Some("EC" | "OKP") => true,
+            Some("EC") => {
+                text("crv") == Some("P-256") && text("x").is_some() && text("y").is_some()
+            }
+            Some("OKP") => text("crv") == Some("Ed25519") && text("x").is_some(),
             _ => false,
         }
 }
@@ -287,6 +315,11 @@ mod tests {
             1
         );
         assert_eq!(kept(&[rsa("short", 128)]), 0);
+        let other_curve =
+            json!({ "kty": "EC", "kid": "other", "crv": "P-521", "x": "AAAA", "y": "AAAA" });
+        let half = json!({ "kty": "EC", "kid": "half", "crv": "P-256", "x": "AAAA" });
+        let unreadable = json!({ "kty": "OKP", "kid": 5, "crv": "Ed25519", "x": "AAAA" });
+        assert_eq!(kept(&[other_curve, half, unreadable]), 0);
     }
 
     #[test]

@@ -78,8 +78,13 @@ impl HttpClient {
             .execute(request)
             .await
             .map_err(|error| transport(&error))?;
+        // An error of the client's has a body that says which; one of the server's is an outage.
+        let status = response.status();
+        if status.is_server_error() {
+            return Err(HttpError::Transport(format!("it answered {status}")));
+        }
         let mut answer = HttpResponse::new(Vec::new());
-        *answer.status_mut() = response.status();
+        *answer.status_mut() = status;
         *answer.headers_mut() = response.headers().clone();
         *answer.body_mut() = body(response).await?;
         Ok(answer)

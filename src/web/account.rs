@@ -7,7 +7,7 @@ use actix_web::{
 };
 
 use super::{
-    cookie::{Cookies, Kind},
+    cookie::Cookies,
     csrf::Csrf,
     error::{self, WebError},
     here::Here,
@@ -123,7 +123,11 @@ async fn profile(
     account: &Account,
     cookies: &Cookies,
 ) -> Result<Option<Profile>, WebError> {
-    let credential = cookies.credential(http, Kind::of(&here.place), here.place.origin.is_secure());
+    let credential = cookies.credential(
+        http,
+        cookies.kind(&here.place),
+        here.place.origin.is_secure(),
+    );
     Ok(account.profile(&here.place, credential).await?)
 }
 

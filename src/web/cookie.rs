@@ -37,17 +37,6 @@ pub(super) enum Kind {
     Authenticate,
 }
 
-impl Kind {
-    /// The cookie that says who somebody is on a host.
-    pub(super) const fn of(place: &Place) -> Self {
-        if place.is_application {
-            Self::Session
-        } else {
-            Self::Authenticate
-        }
-    }
-}
-
 /// Names and attributes of our cookies.
 #[derive(Clone, Debug)]
 pub(super) struct Cookies {
@@ -60,6 +49,15 @@ impl Cookies {
         Self {
             domain: places.cookie_domain().map(str::to_owned),
             age: lifetimes.absolute.min(MAX_AGE),
+        }
+    }
+
+    /// The cookie that says who somebody is on a host: a shared one does so on the authenticate host too.
+    pub(super) const fn kind(&self, place: &Place) -> Kind {
+        if place.is_application || self.domain.is_some() {
+            Kind::Session
+        } else {
+            Kind::Authenticate
         }
     }
 
@@ -96,10 +94,7 @@ impl Cookies {
         let prefix = prefixed(LOGIN, origin);
         let kept = pairs(http).filter_map(|(name, value)| {
             let id = std::str::from_utf8(name).ok()?.strip_prefix(&prefix)?;
-            Some(KeptAttempt {
-                id: id.to_owned(),
-                sealed: std::str::from_utf8(value).ok()?.to_owned(),
-            })
+            KeptAttempt::shown(id, std::str::from_utf8(value).ok()?)
         });
         Attempts::new(kept.collect())
     }

@@ -73,8 +73,9 @@ pub(super) async fn callback(
     };
     let (state, attempts) = (parameters.one("state")?, Cookies::attempts(&http, origin));
     let known = cookies.credential(&http, Kind::Authenticate, origin.is_secure());
+    let session = cookies.credential(&http, Kind::Session, origin.is_secure());
     let outcome = login
-        .finish(state.as_deref(), &answer, &attempts, known)
+        .finish(state.as_deref(), &answer, &attempts, known, session)
         .await;
     metrics.login(if outcome.is_ok() {
         "success"

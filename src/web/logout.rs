@@ -42,12 +42,16 @@ pub(super) async fn sign_out(
     let host = origin.host().name();
     let session = cookies.credential(&http, Kind::Session, origin.is_secure());
     let authenticate = cookies.credential(&http, Kind::Authenticate, origin.is_secure());
-    let shown = if Kind::of(&here.place) == Kind::Session {
+    let shown = if cookies.kind(&here.place) == Kind::Session {
         session
     } else {
         authenticate
     };
-    if let Some(profile) = account.profile(&here.place, shown).await? {
+    let profile = match account.profile(&here.place, shown).await? {
+        None if here.place.is_authenticate => account.known(authenticate).await?,
+        profile => profile,
+    };
+    if let Some(profile) = profile {
         let proof = if http.method() == Method::POST {
             field(&form, "csrf")
         } else {

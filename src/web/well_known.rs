@@ -8,7 +8,7 @@ use actix_web::{
 use serde_json::json;
 
 use super::{
-    cookie::{Cookies, Kind},
+    cookie::Cookies,
     csrf::{self, Csrf},
     error::WebError,
     here::host,
@@ -100,7 +100,7 @@ pub(super) async fn document(
 ) -> Result<HttpResponse, WebError> {
     let place = place(&http, &places)?;
     let origin = &place.origin;
-    let credential = cookies.credential(&http, Kind::of(&place), origin.is_secure());
+    let credential = cookies.credential(&http, cookies.kind(&place), origin.is_secure());
     let mut response = open(StatusCode::OK);
     if let Some(profile) = account.profile(&place, credential).await? {
         response

@@ -2,10 +2,17 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test that cannot go on should say where"
 )]
 
 mod support;
 
+mod callback;
+mod id_token;
 mod login;
 mod proxies;
+mod provider;
+mod return_to;
+mod shortcuts;

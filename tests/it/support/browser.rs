@@ -26,6 +26,8 @@ pub struct Browser {
     pub cookies: Vec<Cookie>,
     /// Where the last redirect chain led through, the last address included.
     pub visited: Vec<Url>,
+    /// The port that stands for every `https` address, as that of a proxy behind which TLS has ended.
+    pub https: Option<u16>,
 }
 
 /// Where a chain of redirects ended.
@@ -87,6 +89,54 @@ impl Browser {
         }
     }
 
+    /// Follows redirects until one leads to an address with `stop` in it, and does not go there.
+    pub fn walk(&mut self, url: &str, stop: &str) -> String {
+        let mut url = url.to_owned();
+        for _ in 0..20 {
+            let headers = [("Accept", "text/html"), ("Sec-Fetch-Mode", "navigate")];
+            let answer = self.ask("GET", &url, &headers, b"");
+            let Some(location) = answer.header("location") else {
+                panic!("{url} ended with {} before {stop}", answer.status)
+            };
+            if location.contains(stop) {
+                return location.to_owned();
+            }
+            location.clone_into(&mut url);
+        }
+        panic!("no way to {stop}")
+    }
+
+    /// Comes to the misbehaving provider as somebody.
+    pub fn named(person: &str) -> Self {
+        Self {
+            cookies: vec![Cookie {
+                name: "person".to_owned(),
+                value: person.to_owned(),
+                domain: "127.0.0.1".to_owned(),
+                host_only: true,
+                path: "/".to_owned(),
+                secure: false,
+                http_only: true,
+            }],
+            ..Self::default()
+        }
+    }
+
+    /// Puts a cookie there that no answer has set.
+    pub fn plant(&mut self, host: &str, name: &str, value: &str) {
+        self.cookies
+            .retain(|cookie| cookie.name != name || cookie.domain != host);
+        self.cookies.push(Cookie {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            domain: host.to_owned(),
+            host_only: true,
+            path: "/".to_owned(),
+            secure: false,
+            http_only: true,
+        });
+    }
+
     /// One request, no redirect followed; cookies are sent and kept.
     pub fn ask(
         &mut self,
@@ -145,7 +195,10 @@ impl Browser {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
-        let port = url.port_or_known_default().unwrap();
+        let port = match (url.scheme(), self.https) {
+            ("https", Some(port)) => port,
+            _ => url.port_or_known_default().unwrap(),
+        };
         let host = match url.port() {
             Some(port) => format!("{}:{port}", url.host_str().unwrap()),
             None => url.host_str().unwrap().to_owned(),

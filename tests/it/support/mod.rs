@@ -7,6 +7,8 @@
 )]
 
 pub mod browser;
+pub mod in_process;
+pub mod misbehaving;
 pub mod node;
 pub mod process;
 pub mod raw;

@@ -1,0 +1,108 @@
+//! Vestibule inside the test's own process, by a clock that the test turns.
+
+use std::{io, sync::Arc, sync::mpsc, thread};
+
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use vestibule::{
+    app::App,
+    clock::{Clock, ManualClock, SystemClock},
+    config::{self, Environment, Format},
+    telemetry::{DecisionLog, DecisionLogger},
+};
+
+use super::{raw, vestibule::Configuration, wait_for};
+
+/// Vestibule on a thread, ended when it goes.
+pub struct InProcess {
+    pub pages: u16,
+    pub decisions: u16,
+    pub metrics: u16,
+    /// Stands still at the time of the start until it is turned.
+    pub clock: Arc<ManualClock>,
+    pub folder: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl InProcess {
+    pub fn start(configuration: &Configuration) -> Self {
+        Self::of(configuration, &configuration.yaml())
+    }
+
+    /// With this file instead of the configuration's own.
+    pub fn of(configuration: &Configuration, yaml: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("vestibule.yaml");
+        let loaded = config::load_text(
+            name.to_str().unwrap(),
+            Format::Yaml,
+            yaml,
+            &Environment::of(&[]),
+        )
+        .unwrap_or_else(|problems| panic!("{problems}"));
+        let clock = Arc::new(ManualClock::starting_at(SystemClock.now()));
+        let (stop, stopped) = oneshot::channel();
+        let (started, ready) = mpsc::channel();
+        let its_clock = Arc::clone(&clock);
+        let thread = thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let log = DecisionLogger::new(Box::new(io::sink()), DecisionLog::All);
+                let app = App::start(loaded.settings, log, its_clock).unwrap();
+                started.send(()).unwrap();
+                let _ = stopped.await;
+                app.stop().await;
+            });
+        });
+        ready.recv().unwrap();
+        Self {
+            pages: configuration.pages,
+            decisions: configuration.decisions,
+            metrics: configuration.metrics,
+            clock,
+            folder,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    /// Waits until the provider's metadata is known.
+    pub fn knows_its_provider(self) -> Self {
+        wait_for("the provider", || {
+            let ready = raw::request(self.metrics, "GET", "/readyz", "metrics", &[])?;
+            (ready.json()["checks"]["identity_provider"] == "ok").then_some(())
+        });
+        self
+    }
+
+    /// Seconds since the epoch, by its clock.
+    pub fn now(&self) -> i64 {
+        self.clock.now().seconds()
+    }
+
+    /// Asks as nginx does: for a GET of a URL, with a cookie.
+    pub fn ask(&self, url: &str, cookie: &str) -> raw::Answer {
+        let headers = [
+            ("X-Original-Method", "GET"),
+            ("X-Original-URL", url),
+            ("Cookie", cookie),
+        ];
+        raw::request(
+            self.decisions,
+            "GET",
+            "/verify/nginx",
+            "vestibule",
+            &headers,
+        )
+        .unwrap()
+    }
+}
+
+impl Drop for InProcess {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
