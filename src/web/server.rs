@@ -86,7 +86,7 @@ impl Bound {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Taken, or not ours.
-    #[error("cannot listen on {setting} {address}: {source}")]
+    #[error("cannot listen on {setting} {address}")]
     Address {
         /// Which one.
         setting: &'static str,
