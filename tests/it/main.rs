@@ -7,4 +7,6 @@
 
 mod support;
 
+mod crash;
 mod login;
+mod sessions;

@@ -10,22 +10,34 @@ pub mod browser;
 pub mod node;
 pub mod process;
 pub mod raw;
+pub mod turned_clock;
 pub mod vestibule;
 
 use std::{
     net::TcpListener,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
     thread::sleep,
     time::{Duration, Instant},
 };
 
-/// A port on loopback that nobody listens on just now.
+/// A port on loopback that nobody listens on just now, and that this process gives to nobody else.
+///
+/// It lies below the ports that the system takes for outgoing connections: one of those could be in use at the moment
+/// when somebody wants to listen.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_mul(97);
+    loop {
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = FIRST + start.wrapping_add(next) % COUNT;
+        let port = u16::try_from(port).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Looks again and again until there is something to see.

@@ -24,6 +24,8 @@ pub struct Configuration {
     pub decisions: u16,
     pub metrics: u16,
     pub issuer: String,
+    /// What browsers are said to speak; whoever asks for `https` stands for the proxy that takes it off.
+    pub scheme: &'static str,
     /// Further keys, and `routes`, as YAML with `{port}` for the outside port.
     pub rest: String,
 }
@@ -38,6 +40,7 @@ impl Configuration {
             decisions: free_port(),
             metrics: free_port(),
             issuer: "http://127.0.0.1:9".to_owned(),
+            scheme: "http",
             rest: rest.to_owned(),
         }
     }
@@ -55,9 +58,19 @@ impl Configuration {
         }
     }
 
+    /// With TLS in front, so that cookies are `Secure` and bound to their host.
+    pub fn over_tls(self) -> Self {
+        Self {
+            scheme: "https",
+            rest: self.rest.replace("from: http:", "from: https:"),
+            ..self
+        }
+    }
+
     /// `http://{name}.localhost:{outside}`.
     pub fn url(&self, name: &str) -> String {
-        format!("http://{name}.localhost:{}", self.outside)
+        let scheme = self.scheme;
+        format!("{scheme}://{name}.localhost:{}", self.outside)
     }
 
     /// Where the provider sends browsers back.
@@ -83,6 +96,13 @@ impl Configuration {
 }
 
 impl Vestibule {
+    /// Ends it by a signal (`KILL`, `TERM`), and starts it again in the same folder, maybe otherwise configured.
+    pub fn again_after(mut self, signal: &str, configuration: &Configuration) -> Self {
+        self.process.signal(signal);
+        self.process.wait();
+        Self::start_in(self.folder, configuration)
+    }
+
     /// Starts, and waits until it serves.
     pub fn start(configuration: &Configuration) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), configuration)
