@@ -17,6 +17,7 @@ use crate::{
     login::{ROUTES, running},
     support::{
         browser::{Browser, hidden_fields},
+        process::Process,
         raw,
         vestibule::{Configuration, Vestibule},
         wait_for,
@@ -330,6 +331,93 @@ fn a_damaged_store_is_refused_in_one_sentence_and_left_alone() {
     }
     fs::write(&file, &whole).unwrap();
     drop(Vestibule::start_in(folder, &configuration));
+}
+
+#[test]
+fn a_store_with_a_flipped_byte_is_refused_or_read_and_nothing_falls_over() {
+    let (configuration, _provider, mut vestibule) = running(ROUTES);
+    let app = configuration.url("app");
+    let mut browser = Browser::default();
+    browser.sign_in(&format!("{app}/.pomerium/sign_in"), "alice@example.com");
+    let handle = browser.cookie(&app, "vestibule").unwrap();
+    vestibule.process.signal("TERM");
+    vestibule.process.wait();
+    let folder = vestibule.folder;
+    let file = folder.path().join("data/sessions.redb");
+    let whole = fs::read(&file).unwrap();
+    let used: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] != 0).collect();
+    let mut dice = Dice(0x5eed_0004);
+
+    for _ in 0..25 {
+        let copy = tempfile::tempdir().unwrap();
+        fs::create_dir(copy.path().join("data")).unwrap();
+        for name in ["shared_secret", "signing_key.pem"] {
+            fs::copy(
+                folder.path().join("data").join(name),
+                copy.path().join("data").join(name),
+            )
+            .unwrap();
+        }
+        let mut damaged = whole.clone();
+        let at = used[usize::try_from(dice.below(used.len() as u64)).unwrap()];
+        damaged[at] ^= 1 << dice.below(8);
+        fs::write(copy.path().join("data/sessions.redb"), damaged).unwrap();
+
+        let mut process = Process::start(
+            Command::new(env!("CARGO_BIN_EXE_vestibule"))
+                .args(["serve", "--config"])
+                .arg({
+                    let file = copy.path().join("vestibule.yaml");
+                    fs::write(&file, configuration.yaml()).unwrap();
+                    file
+                }),
+        );
+        let ended = wait_for("a start or an end", || {
+            if process.output().contains("ready to serve") {
+                return Some(None);
+            }
+            process.try_wait().map(Some)
+        });
+        if let Some(status) = ended {
+            assert_eq!(status.code(), Some(1), "{at}: {}", process.output());
+        } else {
+            let cookie = format!("vestibule={handle}");
+            let answer = raw::request(
+                configuration.decisions,
+                "GET",
+                "/verify/nginx",
+                "v",
+                &[
+                    ("X-Original-Method", "GET"),
+                    ("X-Original-URL", &format!("{app}/")),
+                    ("Cookie", &cookie),
+                ],
+            );
+            let status = answer.unwrap().status;
+            assert!(matches!(status, 202 | 401 | 503), "{at}: {status}");
+            let ready = raw::request(configuration.metrics, "GET", "/readyz", "m", &[])
+                .unwrap()
+                .status;
+            assert!(matches!(ready, 200 | 503), "{at}: {ready}");
+        }
+        assert!(
+            ended.is_some() || process.try_wait().is_none(),
+            "{at}: {}",
+            process.output()
+        );
+    }
+}
+
+#[test]
+fn a_store_that_somebody_emptied_is_no_silent_beginning() {
+    let configuration = Configuration::new(ROUTES);
+    let folder = used(&configuration);
+    fs::write(folder.path().join("data/sessions.redb"), "").unwrap();
+
+    let vestibule = Vestibule::start_in(folder, &configuration);
+
+    let said = vestibule.process.output();
+    assert!(said.contains("nobody is signed in any more"), "{said}");
 }
 
 #[test]

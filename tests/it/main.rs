@@ -10,3 +10,4 @@ mod support;
 mod crash;
 mod login;
 mod sessions;
+mod store_full;

@@ -526,6 +526,45 @@ fn signing_out_on_the_authenticate_host_ends_it_everywhere_too() {
 }
 
 #[test]
+fn a_cookie_that_hosts_share_ends_on_the_authenticate_host_as_well() {
+    let routes = "
+cookie_domain: corp.localhost
+routes:
+  - from: http://app.corp.localhost:{port}
+    allowed_domains: [example.com]
+  - from: http://wiki.corp.localhost:{port}
+    allowed_domains: [example.com]
+";
+    let configuration = Configuration::new(routes).below("corp.localhost");
+    let provider = Provider::start(&configuration.redirect_uri());
+    let configuration = configuration.at(&provider.issuer);
+    let vestibule = Vestibule::start(&configuration).knows_its_provider();
+    let (mut browser, handle) = signed_in(&configuration, "app", "alice@example.com");
+    let cookie = format!("vestibule={handle}");
+    for host in ["app", "wiki"] {
+        assert_eq!(
+            status(&vestibule, &configuration, host, &cookie),
+            202,
+            "{host}"
+        );
+    }
+    let page = browser.open(&format!("{}/.pomerium/", configuration.url("auth")));
+    assert!(page.answer.text().contains("Alice Example"));
+
+    let page = sign_out(&mut browser, &configuration, "auth");
+
+    assert_eq!(page.answer.status, 200);
+    for host in ["app", "wiki"] {
+        assert_eq!(
+            status(&vestibule, &configuration, host, &cookie),
+            401,
+            "{host}"
+        );
+        assert_eq!(session(&browser, &configuration.url(host)), None, "{host}");
+    }
+}
+
+#[test]
 fn two_sessions_of_one_person_end_one_by_one() {
     let (configuration, _provider, vestibule) = running(ROUTES);
     let (mut desk, at_desk) = signed_in(&configuration, "app", "alice@example.com");

@@ -26,6 +26,8 @@ pub struct Configuration {
     pub issuer: String,
     /// What browsers are said to speak; whoever asks for `https` stands for the proxy that takes it off.
     pub scheme: &'static str,
+    /// Below what name every host lies.
+    pub parent: &'static str,
     /// Further keys, and `routes`, as YAML with `{port}` for the outside port.
     pub rest: String,
 }
@@ -41,6 +43,7 @@ impl Configuration {
             metrics: free_port(),
             issuer: "http://127.0.0.1:9".to_owned(),
             scheme: "http",
+            parent: "localhost",
             rest: rest.to_owned(),
         }
     }
@@ -67,10 +70,15 @@ impl Configuration {
         }
     }
 
+    /// With every host below this name, which must lie below `localhost`.
+    pub fn below(self, parent: &'static str) -> Self {
+        Self { parent, ..self }
+    }
+
     /// `http://{name}.localhost:{outside}`.
     pub fn url(&self, name: &str) -> String {
-        let scheme = self.scheme;
-        format!("{scheme}://{name}.localhost:{}", self.outside)
+        let (scheme, parent) = (self.scheme, self.parent);
+        format!("{scheme}://{name}.{parent}:{}", self.outside)
     }
 
     /// Where the provider sends browsers back.
