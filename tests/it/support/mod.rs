@@ -12,6 +12,7 @@ pub mod misbehaving;
 pub mod node;
 pub mod process;
 pub mod raw;
+pub mod turned_clock;
 pub mod vestibule;
 
 use std::{
