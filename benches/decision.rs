@@ -84,6 +84,7 @@ struct Contestant {
     p99: Vec<f64>,
 }
 
+/// Drives both in turn and prints the table.
 fn compare() {
     let folder = tempfile::tempdir().unwrap();
     let mut full = start(
@@ -146,6 +147,7 @@ fn compare() {
     }
 }
 
+/// Starts one of them and waits until it listens.
 fn start(name: &'static str, arguments: &[&str]) -> Contestant {
     let mut child = Command::new(env::current_exe().unwrap())
         .args(arguments)
@@ -234,6 +236,7 @@ fn drive(contestant: &mut Contestant, span: Duration) {
         .push(times[times.len() * 99 / 100].as_secs_f64() * 1e6);
 }
 
+/// The machine's time.
 #[expect(
     clippy::disallowed_methods,
     reason = "a benchmark measures the machine's time"
@@ -264,6 +267,7 @@ fn memory(id: u32) -> f64 {
         / 1_024.0
 }
 
+/// The one in the middle.
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

@@ -74,6 +74,13 @@ impl App {
             OidcProvider::new(settings.provider, &redirect)
                 .context("cannot prepare the provider")?,
         );
+        if let Some(domain) = &settings.flow.cookie_domain {
+            // Whoever runs any host below the domain, or takes one over, gets everybody's cookie.
+            warn!(
+                cookie_domain = domain,
+                "one cookie is sent to every host below this domain"
+            );
+        }
         let places = Places::new(Arc::clone(&policy), settings.flow);
         let handles = Arc::new(Handles::new(&keyring)?);
         let visits = Visits::new(places.clone(), handles, Arc::clone(&sessions));

@@ -95,7 +95,6 @@ const DOORS: &[(&str, &[&str])] = &[
     ("strsim", &["src/config/"]),
     ("prometheus_client", &["src/telemetry/"]),
     ("tracing_subscriber", &["src/telemetry/"]),
-    ("tracing_appender", &["src/telemetry/"]),
     ("clap", &["src/cli/"]),
     ("mimalloc", &["src/main.rs"]),
     ("anyhow", &["src/main.rs", "src/app.rs", "src/cli/"]),

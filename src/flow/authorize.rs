@@ -103,7 +103,7 @@ impl Authorizer {
         let rule = decision.trace().rule();
         let (verdict, reason) = match (&decision, visit) {
             (Decision::Deny(denial), _) => (
-                refuse(request, denial.reason().as_str()),
+                refuse(question, visit, denial.reason().as_str()),
                 denial.reason().as_str(),
             ),
             (_, Visit::Unusable) => (challenge(question), "unusable_credential"),
@@ -132,7 +132,7 @@ impl Authorizer {
 fn challenge(question: Question<'_>) -> Verdict {
     let request = question.request;
     let Some(place) = question.place else {
-        return refuse(request, "unknown_host");
+        return refuse(question, &Visit::Nobody, "unknown_host");
     };
     let page = SafeRedirect::page(&place.origin, Some(&request.target.as_sent()));
     let query = [("pomerium_redirect_uri", page.as_str())];
@@ -143,10 +143,17 @@ fn challenge(question: Question<'_>) -> Verdict {
     })
 }
 
-fn refuse(request: &AccessRequest, reason: &'static str) -> Verdict {
+fn refuse(question: Question<'_>, visit: &Visit, reason: &'static str) -> Verdict {
+    let session = match visit {
+        Visit::Person(live) => Some(Arc::clone(live)),
+        Visit::Nobody | Visit::Unusable => None,
+    };
     Verdict::Refuse(Refusal {
         reason,
-        host: request.host.to_string(),
-        client: request.client,
+        host: question
+            .place
+            .map(|place| place.origin.host().name().to_owned()),
+        client: question.request.client,
+        session,
     })
 }

@@ -196,7 +196,12 @@ impl Login {
         now: Timestamp,
     ) -> Result<Departure, LoginError> {
         let nonce = random_text()?;
-        let keep = pending::keep(&nonce, (), &self.nonces, place.origin.host().name(), now)?;
+        let host = place.origin.host().name();
+        // Where the cookie is shared nothing is handed back here, and there is nothing to compare later.
+        let keep = match self.places().cookie_domain() {
+            Some(_) => None,
+            None => Some(pending::keep(&nonce, (), &self.nonces, host, now)?),
+        };
         let wish = Wish {
             page,
             application: place.origin.clone(),
@@ -205,8 +210,11 @@ impl Login {
         let to = handoff::ask(&wish, self.places(), &self.parts.keyring, now)?;
         Ok(Departure {
             to,
-            forget: attempts.surplus(&keep),
-            keep: Some(keep),
+            forget: keep
+                .as_ref()
+                .map(|keep| attempts.surplus(keep))
+                .unwrap_or_default(),
+            keep,
             tries: None,
         })
     }

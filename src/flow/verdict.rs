@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::SafeRedirect;
-use crate::{assertion::IdentityHeaders, policy::ClientKind};
+use crate::{assertion::IdentityHeaders, policy::ClientKind, session::LiveSession};
 
 /// The answer to one question of a proxy.
 #[derive(Clone, Debug)]
@@ -39,14 +39,16 @@ pub struct Challenge {
 }
 
 /// A refusal that no login helps against.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Refusal {
     /// The stable word for it, in logs and metrics.
     pub reason: &'static str,
-    /// The host that refuses.
-    pub host: String,
+    /// The host that refuses; none when it is not ours, and then nothing is said of it.
+    pub host: Option<String>,
     /// Who is asking.
     pub client: ClientKind,
+    /// The session, if the person has one.
+    pub session: Option<Arc<LiveSession>>,
 }
 
 /// A verdict, and why; for the metrics.

@@ -92,13 +92,14 @@ impl Dialect for Forwarded {
 }
 
 fn refused(refusal: Refusal) -> Body {
-    match refusal.client {
-        ClientKind::Navigation => Body::Denied(refusal),
-        ClientKind::Program => Body::Problem {
-            title: "Access denied",
-            reason: refusal.reason,
-            login: None,
-        },
+    // A host that is not ours gets no page that would speak of it.
+    if refusal.client == ClientKind::Navigation && refusal.host.is_some() {
+        return Body::Denied(refusal);
+    }
+    Body::Problem {
+        title: "Access denied",
+        reason: refusal.reason,
+        login: None,
     }
 }
 

@@ -63,9 +63,6 @@ pub enum DialectError {
     /// The client sent one of the headers by which applications know people.
     #[error("the request carries an identity header")]
     IdentityHeader,
-    /// A header of the client could not be read.
-    #[error("a header of the request is malformed")]
-    ClientHeader,
 }
 
 impl DialectError {
@@ -80,7 +77,6 @@ impl DialectError {
             }
             Self::Address(_) => "malformed_path",
             Self::IdentityHeader => "identity_header",
-            Self::ClientHeader => "malformed_client_header",
         }
     }
 
@@ -89,7 +85,6 @@ impl DialectError {
         matches!(
             self,
             Self::IdentityHeader
-                | Self::ClientHeader
                 | Self::Address(
                     AddressError::NotAPath
                         | AddressError::TooLong
@@ -117,7 +112,7 @@ pub struct Reply {
 }
 
 /// What the client reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Body {
     /// Nothing.
     Empty,

@@ -77,7 +77,7 @@ pub struct LineWriter {
 }
 
 /// Lines that go to `output`, until the writer goes.
-pub(super) fn start(output: impl Write + Send + 'static) -> (Lines, LineWriter) {
+pub fn gather(output: impl Write + Send + 'static) -> (Lines, LineWriter) {
     let shared = Arc::new(Shared::default());
     let theirs = Arc::clone(&shared);
     let thread = thread::spawn(move || write_out(&theirs, output));
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn every_line_is_written_before_the_writer_goes() {
         let paper = Paper::default();
-        let (lines, writer) = start(paper.clone());
+        let (lines, writer) = gather(paper.clone());
 
         for number in 0..1_000 {
             lines.push(format!("{number}\n").as_bytes());
@@ -163,14 +163,15 @@ mod tests {
         drop(writer);
 
         let written = paper.0.lock().unwrap().clone();
-        let expected: String = (0..1_000).map(|number| format!("{number}\n")).collect();
-        assert_eq!(String::from_utf8(written).unwrap(), expected);
+        let expected: Vec<String> = (0..1_000).map(|number| number.to_string()).collect();
+        let written = String::from_utf8(written).unwrap();
+        assert_eq!(written.lines().collect::<Vec<_>>(), expected);
     }
 
     #[test]
     fn what_does_not_fit_is_counted() {
         let paper = Paper::default();
-        let (lines, writer) = start(paper.clone());
+        let (lines, writer) = gather(paper.clone());
 
         let long = vec![b'x'; WAITING - 1];
         lines.push(&long);

@@ -34,7 +34,7 @@ impl Logs {
 
 /// Starts logging for the whole process, until the writer goes.
 pub fn start(settings: &LogSettings) -> Result<(Logs, LineWriter), LogError> {
-    let (lines, writer) = lines::start(io::stdout());
+    let (lines, writer) = lines::gather(io::stdout());
     let filter = EnvFilter::try_new(format!("warn,vestibule={}", settings.level))?;
     let theirs = lines.clone();
     let layer = fmt::layer()

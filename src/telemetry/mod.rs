@@ -11,7 +11,7 @@ mod metrics;
 
 pub use self::{
     decisions::{DecisionLine, DecisionLogger},
-    lines::{LineWriter, Lines},
+    lines::{LineWriter, Lines, gather},
     logs::{LogError, Logs, start},
     metrics::{DecisionLabels, Metrics, OutcomeLabels},
 };

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     flow::{Account, Profile, SafeRedirect},
     identity::Identity,
+    session::LiveSession,
 };
 
 const SHOWN: [&str; 5] = ["sub", "email", "email_verified", "name", "groups"];
@@ -50,7 +51,7 @@ pub(super) async fn account(
         host: host.to_owned(),
         csrf: profile
             .as_ref()
-            .map(|profile| csrf.proof(profile, host))
+            .map(|profile| csrf.proof(&profile.live, host))
             .unwrap_or_default(),
         session: profile.as_ref().map(facts),
         claims: profile
@@ -103,18 +104,27 @@ pub(super) async fn denied(
 ) -> Result<HttpResponse, WebError> {
     let profile = profile(&http, &here, &account, &cookies).await?;
     let host = here.place.origin.host().name();
-    let page = DeniedPage {
+    let live = profile.as_ref().map(|profile| &*profile.live);
+    let page = denied_page(host, live, "not_allowed", here.reference, &csrf);
+    respond::page(StatusCode::FORBIDDEN, &page)
+}
+
+/// The page that says no, to the person whose session it is.
+pub(super) fn denied_page(
+    host: &str,
+    live: Option<&LiveSession>,
+    reason: &str,
+    reference: String,
+    csrf: &Csrf,
+) -> DeniedPage<'static> {
+    DeniedPage {
         style: STYLE,
         host: host.to_owned(),
-        csrf: profile
-            .as_ref()
-            .map(|profile| csrf.proof(profile, host))
-            .unwrap_or_default(),
-        person: profile.as_ref().map(|profile| person(identity(profile))),
-        reason: error::in_words("not_allowed").to_owned(),
-        reference: here.reference,
-    };
-    respond::page(StatusCode::FORBIDDEN, &page)
+        csrf: live.map(|live| csrf.proof(live, host)).unwrap_or_default(),
+        person: live.map(|live| person(&live.session().identity)),
+        reason: error::in_words(reason).to_owned(),
+        reference,
+    }
 }
 
 async fn profile(

@@ -5,7 +5,7 @@
 
 use actix_web::HttpRequest;
 
-use crate::{crypto::MacKey, flow::Profile};
+use crate::{crypto::MacKey, session::LiveSession};
 
 /// Where a proof stands in a header, for scripts of the application.
 pub(super) const HEADER: &str = "x-csrf-token";
@@ -20,9 +20,8 @@ impl Csrf {
     }
 
     /// A proof for one session on one host.
-    pub(super) fn proof(&self, profile: &Profile, host: &str) -> String {
-        self.0
-            .prove(&[profile.live.key().as_bytes(), host.as_bytes()])
+    pub(super) fn proof(&self, live: &LiveSession, host: &str) -> String {
+        self.0.prove(&[live.key().as_bytes(), host.as_bytes()])
     }
 
     /// Whether the session's owner meant this request.
@@ -30,14 +29,14 @@ impl Csrf {
         &self,
         http: &HttpRequest,
         form: Option<&str>,
-        profile: &Profile,
+        live: &LiveSession,
         host: &str,
     ) -> bool {
         let shown = form.or_else(|| http.headers().get(HEADER)?.to_str().ok());
         is_own(http)
             || shown.is_some_and(|proof| {
                 self.0
-                    .is_proof(&[profile.live.key().as_bytes(), host.as_bytes()], proof)
+                    .is_proof(&[live.key().as_bytes(), host.as_bytes()], proof)
             })
     }
 }

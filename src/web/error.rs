@@ -45,7 +45,7 @@ pub(super) enum VerifyError {
     Reply,
 }
 
-/// Refuses, since no answer is no. The status is one that every proxy takes for a refusal; the body is empty.
+/// Refuses, since no answer is no. The status is one that every proxy takes for a refusal.
 pub(super) fn refuse(
     error: &VerifyError,
     dialect: &'static str,
@@ -93,10 +93,25 @@ pub(super) fn refuse(
             "refused a question"
         );
     }
-    HttpResponse::build(status)
+    let mut response = HttpResponse::build(status);
+    response
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::VARY, "Cookie, Authorization"))
-        .finish()
+        .insert_header((header::VARY, "Cookie, Authorization"));
+    // nginx would lose its connection over a body, and who is no proxy of ours is told nothing. The others pass it on.
+    if dialect == "nginx" || !matches!(error, VerifyError::Dialect(error) if error.is_forbidden()) {
+        return response.finish();
+    }
+    response.insert_header(("x-request-id", reference));
+    let problem = serde_json::json!({
+        "type": "about:blank",
+        "title": "The request was refused",
+        "status": status.as_u16(),
+        "reason": reason,
+        "reference": reference,
+    });
+    response
+        .content_type("application/problem+json")
+        .body(problem.to_string())
 }
 
 /// A reason, as the denied page says it.

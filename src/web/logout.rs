@@ -57,11 +57,11 @@ pub(super) async fn sign_out(
         } else {
             None
         };
-        if !csrf.is_meant(&http, proof.as_deref(), &profile, host) {
+        if !csrf.is_meant(&http, proof.as_deref(), &profile.live, host) {
             let page = SignOutPage {
                 style: STYLE,
                 host: host.to_owned(),
-                csrf: csrf.proof(&profile, host),
+                csrf: csrf.proof(&profile.live, host),
             };
             return respond::page(StatusCode::OK, &page);
         }

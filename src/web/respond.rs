@@ -12,9 +12,9 @@ use actix_web::{
 use askama::Template;
 use time::{OffsetDateTime, macros::format_description};
 use tracing::{Span, info_span};
-use tracing_actix_web::{DefaultRootSpanBuilder, RequestId, RootSpanBuilder};
+use tracing_actix_web::{DefaultRootSpanBuilder, RootSpanBuilder};
 
-use super::{assets, error::WebError};
+use super::{assets, error::WebError, here::reference};
 use crate::{clock::Timestamp, flow::SafeRedirect};
 
 /// What a page may do: show our style and mark, and send its form to us.
@@ -73,12 +73,9 @@ pub(super) struct PageSpan;
 
 impl RootSpanBuilder for PageSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
-        let id = actix_web::HttpMessage::extensions(request)
-            .get::<RequestId>()
-            .map(|id| id.as_simple().to_string());
         info_span!(
             "page",
-            request_id = id.as_deref().unwrap_or_default(),
+            request_id = reference(request.request()),
             http.method = request.method().as_str(),
             http.path = request.path(),
             http.status_code = tracing::field::Empty,

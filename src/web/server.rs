@@ -174,6 +174,7 @@ fn bind_decisions(
     parts: &Parts,
 ) -> Result<(SocketAddr, Server), BindError> {
     let parts = parts.clone();
+    let csrf = Data::new(Csrf::new(parts.keyring.csrf()?));
     let names = Data::new(IdentityNames::new(&parts.header_names)?);
     let trusted = Data::new(TrustedProxies::new(settings.trusted_proxies.clone()));
     let cookies = Data::new(Cookies::new(&parts.places, &parts.lifetimes));
@@ -186,6 +187,7 @@ fn bind_decisions(
                 .app_data(Data::from(Arc::clone(&parts.authorizer)))
                 .app_data(Data::from(Arc::clone(&parts.metrics)))
                 .app_data(names.clone())
+                .app_data(csrf.clone())
                 .app_data(trusted.clone())
                 .app_data(Data::new(References::new()))
                 .app_data(cookies.clone())

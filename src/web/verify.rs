@@ -12,11 +12,12 @@ use actix_web::{
 };
 
 use super::{
+    account::denied_page,
     cookie::{Cookies, Kind},
+    csrf::Csrf,
     error::{self, VerifyError},
     here::given_reference,
-    page::DeniedPage,
-    respond::{self, STYLE},
+    respond,
     server::BindError,
 };
 use crate::{
@@ -71,6 +72,7 @@ pub(super) async fn verify<D: Dialect + 'static>(
     authorizer: Data<Authorizer>,
     cookies: Data<Cookies>,
     names: Data<IdentityNames>,
+    csrf: Data<Csrf>,
     references: Data<References>,
     metrics: Data<Metrics>,
 ) -> HttpResponse {
@@ -95,7 +97,7 @@ pub(super) async fn verify<D: Dialect + 'static>(
                     reason,
                 })
                 .inc();
-            answer(reply, &names, reference)
+            answer(reply, &names, &csrf, reference)
                 .unwrap_or_else(|error| error::refuse(&error, name, "", &metrics))
         }
         Err(error) => error::refuse(&error, name, &reference, &metrics),
@@ -161,6 +163,7 @@ fn credential<'a>(http: &'a HttpRequest, cookies: &Cookies, secure: bool) -> Cre
 fn answer(
     reply: Reply,
     names: &IdentityNames,
+    csrf: &Csrf,
     reference: String,
 ) -> Result<HttpResponse, VerifyError> {
     let status = StatusCode::from_u16(reply.status).map_err(|_| VerifyError::Reply)?;
@@ -201,14 +204,14 @@ fn answer(
                 .body(problem.to_string())
         }
         Body::Denied(refusal) => {
-            let page = DeniedPage {
-                style: STYLE,
-                host: refusal.host,
-                person: None,
-                reason: error::in_words(refusal.reason).to_owned(),
+            let host = refusal.host.unwrap_or_default();
+            let page = denied_page(
+                &host,
+                refusal.session.as_deref(),
+                refusal.reason,
                 reference,
-                csrf: String::new(),
-            };
+                csrf,
+            );
             respond::page(status, &page).map_err(|_| VerifyError::Reply)?
         }
     })

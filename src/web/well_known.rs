@@ -104,7 +104,10 @@ pub(super) async fn document(
     let mut response = open(StatusCode::OK);
     if let Some(profile) = account.profile(&place, credential).await? {
         response
-            .insert_header((csrf::HEADER, csrf.proof(&profile, origin.host().name())))
+            .insert_header((
+                csrf::HEADER,
+                csrf.proof(&profile.live, origin.host().name()),
+            ))
             .insert_header((header::CACHE_CONTROL, "private, no-store"));
     }
     let document = json!({

@@ -1,14 +1,18 @@
 //! Vestibule inside the test's own process, by a clock that the test turns.
 
-use std::{io, sync::Arc, sync::mpsc, thread};
+use std::{
+    io,
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+};
 
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use vestibule::{
     app::App,
     clock::{Clock, ManualClock, SystemClock},
-    config::{self, Environment, Format},
-    telemetry::{DecisionLog, DecisionLogger},
+    config::{self, Environment, Format, Settings},
+    telemetry::{DecisionLog, DecisionLogger, gather},
 };
 
 use super::{raw, vestibule::Configuration, wait_for};
@@ -21,8 +25,46 @@ pub struct InProcess {
     /// Stands still at the time of the start until it is turned.
     pub clock: Arc<ManualClock>,
     pub folder: TempDir,
+    _serving: Serving,
+}
+
+/// A thread that serves until this goes.
+pub struct Serving {
     stop: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Serving {
+    /// Serves these settings by this clock; listens when it returns.
+    pub fn start(settings: Settings, clock: Arc<dyn Clock>) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let (started, ready) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let (lines, _writer) = gather(io::sink());
+                let log = DecisionLogger::new(lines, DecisionLog::All);
+                let app = App::start(settings, log, clock).unwrap();
+                started.send(()).unwrap();
+                let _ = stopped.await;
+                app.stop().await;
+            });
+        });
+        ready.recv().unwrap();
+        Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(ended.is_ok() || thread::panicking(), "it fell over");
+        }
+    }
 }
 
 impl InProcess {
@@ -42,27 +84,14 @@ impl InProcess {
         )
         .unwrap_or_else(|problems| panic!("{problems}"));
         let clock = Arc::new(ManualClock::starting_at(SystemClock.now()));
-        let (stop, stopped) = oneshot::channel();
-        let (started, ready) = mpsc::channel();
-        let its_clock = Arc::clone(&clock);
-        let thread = thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
-                let log = DecisionLogger::new(Box::new(io::sink()), DecisionLog::All);
-                let app = App::start(loaded.settings, log, its_clock).unwrap();
-                started.send(()).unwrap();
-                let _ = stopped.await;
-                app.stop().await;
-            });
-        });
-        ready.recv().unwrap();
+        let its_clock = Arc::clone(&clock) as Arc<dyn Clock>;
         Self {
+            _serving: Serving::start(loaded.settings, its_clock),
             pages: configuration.pages,
             decisions: configuration.decisions,
             metrics: configuration.metrics,
             clock,
             folder,
-            stop: Some(stop),
-            thread: Some(thread),
         }
     }
 
@@ -95,14 +124,5 @@ impl InProcess {
             &headers,
         )
         .unwrap()
-    }
-}
-
-impl Drop for InProcess {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }

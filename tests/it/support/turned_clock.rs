@@ -1,21 +1,13 @@
 //! Vestibule inside the test, with a clock that the test turns.
 
-use std::{
-    io,
-    path::Path,
-    sync::{Arc, mpsc},
-    thread::{self, JoinHandle},
-};
+use std::{path::Path, sync::Arc};
 
-use tokio::sync::oneshot;
 use vestibule::{
-    app::App,
     clock::{Clock, ManualClock, SystemClock},
     config::{Environment, Format, load_text},
-    telemetry::{DecisionLog, DecisionLogger},
 };
 
-use super::{raw, vestibule::Configuration, wait_for};
+use super::{in_process::Serving, raw, vestibule::Configuration, wait_for};
 
 /// A Vestibule whose clock stands still until it is turned. It serves from a thread of its own.
 pub struct TurnedClock {
@@ -23,8 +15,7 @@ pub struct TurnedClock {
     pub pages: u16,
     pub decisions: u16,
     pub metrics: u16,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _serving: Serving,
 }
 
 impl TurnedClock {
@@ -42,26 +33,12 @@ impl TurnedClock {
         let settings = load_text("test.yaml", Format::Yaml, &text, &Environment::default())
             .unwrap_or_else(|problems| panic!("{problems}"))
             .settings;
-        let (stop, stopped) = oneshot::channel();
-        let (ready, is_ready) = mpsc::channel();
-        let shared = Arc::clone(clock) as Arc<dyn Clock>;
-        let thread = thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
-                let log = DecisionLogger::new(Box::new(io::sink()), DecisionLog::All);
-                let app = App::start(settings, log, shared).unwrap();
-                ready.send(()).unwrap();
-                let _ = stopped.await;
-                app.stop().await;
-            });
-        });
-        is_ready.recv().unwrap();
         let running = Self {
+            _serving: Serving::start(settings, Arc::clone(clock) as Arc<dyn Clock>),
             clock: Arc::clone(clock),
             pages: configuration.pages,
             decisions: configuration.decisions,
             metrics: configuration.metrics,
-            stop: Some(stop),
-            thread: Some(thread),
         };
         wait_for("the provider and the first sweep", || {
             let metrics = running.metrics();
@@ -94,15 +71,5 @@ impl TurnedClock {
         raw::request(self.metrics, "GET", "/metrics", "metrics", &[])
             .unwrap()
             .text()
-    }
-}
-
-impl Drop for TurnedClock {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let ended = thread.join();
-            assert!(ended.is_ok() || thread::panicking(), "it fell over");
-        }
     }
 }
