@@ -41,6 +41,7 @@ pub struct App {
     /// Where metrics are served.
     pub metrics: SocketAddr,
     sessions: Arc<SessionStore>,
+    clock: Arc<dyn Clock>,
     servers: Vec<ServerHandle>,
     tasks: JoinSet<()>,
 }
@@ -101,6 +102,7 @@ impl App {
         let own = assertions.header_names().iter().map(String::as_str);
         let parts = Parts {
             reserved: Arc::new(ReservedNames::new(own)),
+            header_names: assertions.header_names().to_vec(),
             authorizer: Arc::new(authorizer),
             login: Arc::new(login),
             logout: Arc::new(Logout::new(visits, Arc::clone(&clock))),
@@ -129,13 +131,14 @@ impl App {
             Arc::clone(&metrics),
             Arc::clone(&clock),
         ));
-        tasks.spawn(watch_provider(provider, metrics, clock));
+        tasks.spawn(watch_provider(provider, metrics, Arc::clone(&clock)));
         info!(%pages, %decisions, metrics = %metrics_at, routes = policy.route_count(), "ready to serve");
         Ok(Self {
             pages,
             decisions,
             metrics: metrics_at,
             sessions,
+            clock,
             servers,
             tasks,
         })
@@ -147,8 +150,8 @@ impl App {
             server.stop(true).await;
         }
         self.tasks.shutdown().await;
-        if let Err(error) = self.sessions.flush_all().await {
-            warn!(error = %error, "could not write down when sessions were last used");
+        if let Err(error) = self.sessions.flush_all(self.clock.now()).await {
+            warn!(error = %error, "could not write down how sessions were last used and ended");
         }
     }
 }

@@ -26,11 +26,13 @@ pub enum Ambiguity {
     EncodedHash,
     /// Escapes that are not UTF-8 together, overlong forms among them.
     InvalidUtf8,
+    /// `/api../x`: a proxy that cuts `/api` off makes `../x` of it.
+    TrailingDots,
 }
 
 impl Ambiguity {
     /// Each of them, with the word that configuration and logs use.
-    pub const ALL: [(&'static str, Self); 9] = [
+    pub const ALL: [(&'static str, Self); 10] = [
         ("encoded_slash", Self::EncodedSlash),
         ("encoded_backslash", Self::EncodedBackslash),
         ("empty_segment", Self::EmptySegment),
@@ -40,6 +42,7 @@ impl Ambiguity {
         ("encoded_question_mark", Self::EncodedQuestionMark),
         ("encoded_hash", Self::EncodedHash),
         ("invalid_utf8", Self::InvalidUtf8),
+        ("trailing_dots", Self::TrailingDots),
     ];
 
     const fn bit(self) -> u16 {
@@ -183,6 +186,9 @@ fn canonical(path: &str) -> Result<CanonicalPath, AddressError> {
     if has_dot_segment(&text) {
         return Err(AddressError::DotSegment);
     }
+    if has_trailing_dots(&text) {
+        ambiguities.insert(Ambiguity::TrailingDots);
+    }
     Ok(CanonicalPath { text, ambiguities })
 }
 
@@ -245,7 +251,7 @@ fn hex_digit(byte: u8) -> Option<u8> {
 }
 
 /// Whether a segment is `.` or `..` for anybody: for who takes `%2F` and `%5C` as separators, who cuts parameters off
-/// at `;` or `%3B`, and who decodes once more.
+/// at `;` or `%3B`, who drops blanks behind a name, and who decodes once more.
 fn has_dot_segment(text: &str) -> bool {
     if !text.contains('.') && !text.contains("%25") {
         return false;
@@ -261,7 +267,7 @@ fn has_dot_segment(text: &str) -> bool {
         let separate = |segment: &str| {
             let cut = segment.split([';', '?', '#']).next().unwrap_or(segment);
             let cut = cut.split("%3B").next().unwrap_or(cut);
-            matches!(cut, "." | "..")
+            matches!(cut.trim_end_matches("%20"), "." | "..")
         };
         if reading.split('/').any(separate) {
             return true;
@@ -279,6 +285,22 @@ fn has_dot_segment(text: &str) -> bool {
     true
 }
 
+/// Whether a segment ends in `..`, its parameters aside.
+fn has_trailing_dots(text: &str) -> bool {
+    let name = |segment: &str| {
+        let name = segment.split(';').next().unwrap_or(segment);
+        name.split("%3B")
+            .next()
+            .is_some_and(|name| name.ends_with(".."))
+    };
+    text.contains("..")
+        && text
+            .replace("%2F", "/")
+            .replace("%5C", "/")
+            .split('/')
+            .any(name)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -293,7 +315,8 @@ mod tests {
             ("/%61dmin", "/admin"),
             ("/a%20b", "/a%20b"),
             ("/caf%c3%a9", "/caf%C3%A9"),
-            ("/a.b/..c/d..", "/a.b/..c/d.."),
+            ("/a.b/..c/d.", "/a.b/..c/d."),
+            ("/main...feature", "/main...feature"),
             ("/x?y=/../z", "/x"),
         ] {
             assert_eq!(
@@ -322,6 +345,9 @@ mod tests {
             "/a/%25252e%25252e/b",
             "/.%252e/a",
             "/./admin/secret",
+            "/a/..%20/b",
+            "/a/..%20%20",
+            "/a/..%2520/b",
         ] {
             assert_eq!(Target::parse(raw), Err(AddressError::DotSegment), "{raw}");
         }
@@ -361,6 +387,9 @@ mod tests {
             ("/a%23b", Ambiguity::EncodedHash),
             ("/a%c0%aeb", Ambiguity::InvalidUtf8),
             ("/a%ff", Ambiguity::InvalidUtf8),
+            ("/api../admin", Ambiguity::TrailingDots),
+            ("/api%2e%2e/admin", Ambiguity::TrailingDots),
+            ("/a/b...", Ambiguity::TrailingDots),
         ] {
             let path = Target::parse(raw).unwrap().path;
             assert_eq!(

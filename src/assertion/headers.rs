@@ -17,7 +17,12 @@ pub struct IdentityHeaders {
 }
 
 impl IdentityHeaders {
-    /// Names in lower case, and values of visible ASCII and blanks.
+    /// The values in the order of [`super::Assertions::header_names`], each of visible ASCII and blanks.
+    pub fn values(&self) -> impl Iterator<Item = &str> {
+        self.values.iter().map(String::as_str)
+    }
+
+    /// Names in lower case, with their values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.names
             .iter()

@@ -8,8 +8,6 @@
 mod cache;
 mod claims;
 mod headers;
-#[cfg(test)]
-mod tests;
 
 use thiserror::Error;
 

@@ -98,6 +98,11 @@ impl<'a> Item<'a> {
 
     /// A text that is not blank.
     pub fn text(&self) -> Option<&'a str> {
+        self.text_or("put it in quotes")
+    }
+
+    /// As [`Self::text`], with what to write where something else stands.
+    pub fn text_or(&self, mend: &str) -> Option<&'a str> {
         match &self.value.kind {
             ValueKind::String(text) if text.trim().is_empty() => {
                 self.problem("is empty", "give it a value or remove the key");
@@ -105,7 +110,7 @@ impl<'a> Item<'a> {
             }
             ValueKind::String(text) => Some(text),
             ValueKind::I64(_) | ValueKind::Float(_) | ValueKind::Boolean(_) => {
-                self.wrong_type("a text", "put it in quotes");
+                self.wrong_type("a text", mend);
                 None
             }
             _ => {

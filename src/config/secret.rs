@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
 use super::item::Item;
-use crate::crypto::Secret;
+use crate::crypto::{Secret, SigningKeys};
 
 /// A secret and the key that named it.
 pub(super) struct Found<'a> {
@@ -60,7 +60,7 @@ impl Found<'_> {
         bytes
     }
 
-    /// PEM text, as it is or out of base64; whether its keys are of any use is for `crypto` to say.
+    /// PEM text, as it is or out of base64.
     pub fn into_pem(self) -> Option<Secret> {
         let pem = if is_private_pem(&self.secret) {
             Some(self.secret)
@@ -74,13 +74,25 @@ impl Found<'_> {
                 .ok()
                 .filter(is_private_pem)
         };
-        if pem.is_none() {
+        let mend = "make one with `openssl ecparam -name prime256v1 -genkey -noout`";
+        let Some(pem) = pem else {
             self.item.problem(
                 "is neither the PEM text of a private key nor base64 of one",
-                "make one with `openssl ecparam -name prime256v1 -genkey -noout`",
+                mend,
             );
+            return None;
+        };
+        // Why it cannot be used stays untold: a parser's words could quote what it read.
+        if pem
+            .expose_text()
+            .map(SigningKeys::from_pem)
+            .is_none_or(|keys| keys.is_err())
+        {
+            self.item
+                .problem("has a key that is not a P-256 private key", mend);
+            return None;
         }
-        pem
+        Some(pem)
     }
 
     /// Text, as it is.

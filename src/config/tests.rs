@@ -20,7 +20,13 @@ use super::{Environment, Format, Loaded, Problems, load_text};
 const EXAMPLE: &str = include_str!("../../vestibule.example.yaml");
 /// Base64 of 32 bytes.
 const SHARED_SECRET: &str = "ZGV2LW9ubHktc2hhcmVkLXNlY3JldC0zMi1ieXRlcyE=";
-const PEM: &str = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----\n";
+/// Made for these tests, and used nowhere else.
+const PEM: &str = "\
+-----BEGIN EC PRIVATE KEY-----\n\
+MHcCAQEEINQ0N4Gi0ijoJXk0W/grNf9Q9dbTiN0XcUuNTNHAa4UpoAoGCCqGSM49\n\
+AwEHoUQDQgAEe2t2rhF0saso8htS0SIjBztNPj44ijhJbjZuohO4ubNZIhi0jZq8\n\
+PeZfgg4/PZmjBq10lZZEnTdSmI1DKP5I2A==\n\
+-----END EC PRIVATE KEY-----\n";
 const CLIENT_SECRET: &str = "correct horse battery staple";
 
 /// The least that loads.

@@ -48,7 +48,7 @@ pub enum CryptoError {
         source: std::io::Error,
     },
     /// A key file that others can read.
-    #[error("the key file {0} can be read by others: chmod 600")]
+    #[error("the key file {0} can be read by others; run chmod 600 on it")]
     Exposed(String),
     /// The assertion could not be signed.
     #[error("cannot sign")]

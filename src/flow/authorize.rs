@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::{Challenge, Credential, Decided, Refusal, SafeRedirect, Verdict, Visit, Visits};
+use super::{Challenge, Credential, Decided, Place, Refusal, SafeRedirect, Verdict, Visit, Visits};
 use crate::{
     address::Host,
     assertion::{AssertionError, Assertions},
@@ -19,6 +19,8 @@ use crate::{
 pub struct Question<'a> {
     /// What is asked.
     pub request: &'a AccessRequest,
+    /// The application host that it is for, from [`Authorizer::place`].
+    pub place: Option<&'a Place>,
     /// What the request shows of who it is from.
     pub credential: Credential<'a>,
     /// The request's id, for the log.
@@ -65,31 +67,21 @@ impl Authorizer {
         }
     }
 
-    /// Whether cookies of `host` are `Secure`; `None` when the host is not ours.
-    pub fn is_secure(&self, host: &Host) -> Option<bool> {
+    /// The application host that a request is for, if it is ours.
+    pub fn place(&self, host: &Host) -> Option<Place> {
         self.visits
             .places()
             .find(host)
-            .map(|place| place.origin.is_secure())
+            .filter(|place| place.is_application)
     }
 
     /// Decides one request, and writes down how.
     pub async fn authorize(&self, question: Question<'_>) -> Result<Decided, AuthorizeError> {
         let now = self.clock.now();
-        let visit = match self
-            .visits
-            .places()
-            .find(&question.request.host)
-            .filter(|place| place.is_application)
-        {
+        let visit = match question.place {
             Some(place) => {
-                self.visits
-                    .find(
-                        question.credential,
-                        self.visits.places().audience(&place),
-                        now,
-                    )
-                    .await?
+                let audience = self.visits.places().audience(place);
+                self.visits.find(question.credential, audience, now).await?
             }
             // The policy refuses a host that it does not know; who asks makes no difference.
             None => Visit::Nobody,
@@ -114,8 +106,8 @@ impl Authorizer {
                 refuse(request, denial.reason().as_str()),
                 denial.reason().as_str(),
             ),
-            (_, Visit::Unusable) => (self.challenge(request), "unusable_credential"),
-            (Decision::SignIn(_), _) => (self.challenge(request), "not_signed_in"),
+            (_, Visit::Unusable) => (challenge(question), "unusable_credential"),
+            (Decision::SignIn(_), _) => (challenge(question), "not_signed_in"),
             (Decision::Allow(permit), _) => (
                 Verdict::Forward(self.assertions.headers(permit, live, now)?),
                 "allowed",
@@ -135,22 +127,20 @@ impl Authorizer {
         self.log.write(&entry, now);
         Ok(Decided { verdict, reason })
     }
+}
 
-    fn challenge(&self, request: &AccessRequest) -> Verdict {
-        let Some(place) = self.visits.places().find(&request.host) else {
-            return refuse(request, "unknown_host");
-        };
-        let page = SafeRedirect::page(&place.origin, Some(&request.target.as_sent()));
-        Verdict::Challenge(Challenge {
-            login: SafeRedirect::own(
-                &place.origin,
-                "/.pomerium/sign_in",
-                &[("pomerium_redirect_uri", page.as_str())],
-            ),
-            realm: request.host.name().to_owned(),
-            client: request.client,
-        })
-    }
+fn challenge(question: Question<'_>) -> Verdict {
+    let request = question.request;
+    let Some(place) = question.place else {
+        return refuse(request, "unknown_host");
+    };
+    let page = SafeRedirect::page(&place.origin, Some(&request.target.as_sent()));
+    let query = [("pomerium_redirect_uri", page.as_str())];
+    Verdict::Challenge(Challenge {
+        login: SafeRedirect::own(&place.origin, "/.pomerium/sign_in", &query),
+        realm: request.host.name().to_owned(),
+        client: request.client,
+    })
 }
 
 fn refuse(request: &AccessRequest, reason: &'static str) -> Verdict {

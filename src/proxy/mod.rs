@@ -8,8 +8,6 @@ mod forwarded;
 mod headers;
 mod original;
 mod reserved;
-#[cfg(test)]
-mod tests;
 mod trust;
 
 use std::{net::IpAddr, sync::Arc};

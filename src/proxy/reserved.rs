@@ -19,27 +19,39 @@ const EXEMPT: [&str; 2] = ["x-pomerium-authorization", "x-auth-request-redirect"
 /// Names that no client may send, in any spelling that some server reads as the same: CGI and its heirs turn `-`, and
 /// some proxies `.`, into `_`.
 #[derive(Debug)]
-pub struct ReservedNames(HashSet<String>);
+pub struct ReservedNames {
+    names: HashSet<String>,
+    /// First bytes of all that is reserved: nearly no header needs a second look.
+    beginnings: HashSet<u8>,
+}
 
 impl ReservedNames {
     /// The families, and those of our own headers that are in none of them.
     pub fn new<'a>(own: impl IntoIterator<Item = &'a str>) -> Self {
         let mut names = HashSet::new();
         names.extend(NAMES.into_iter().chain(own).map(canonical));
-        Self(names)
+        let all = names.iter().map(String::as_str).chain(PREFIXES);
+        let beginnings = all.filter_map(|name| name.bytes().next()).collect();
+        Self { names, beginnings }
     }
 
     /// Whether `name`, in lower case, is one of them.
     pub fn contains(&self, name: &str) -> bool {
-        // Nearly no header has such a beginning, and the hash is only computed for what could be one.
-        if EXEMPT.contains(&name) {
+        let begins = name
+            .bytes()
+            .next()
+            .is_some_and(|byte| self.beginnings.contains(&byte));
+        if !begins || EXEMPT.contains(&name) {
             return false;
         }
         if name.bytes().all(|byte| byte != b'_' && byte != b'.') {
-            return PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || self.0.contains(name);
+            return self.has(name);
         }
-        let name = canonical(name);
-        PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || self.0.contains(&name)
+        self.has(&canonical(name))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || self.names.contains(name)
     }
 }
 
@@ -64,15 +76,22 @@ mod tests {
             "x-pomerium-jwt-assertion",
             "x-pomerium-iap-jwt-assertion",
             "x-pomerium-claim-email",
+            "x-pomerium-claim-email-verified",
+            "x-pomerium-claim-family-name",
             "x-pomerium-authenticated-user-id",
+            "x-pomerium-authenticated-user-email",
+            "x-pomerium-authenticated-user-groups",
             "x-auth-request-user",
             "x-auth-request-email",
+            "x-auth-request-groups",
+            "x-auth-request-preferred-username",
             "x-auth-request-access-token",
             "x-forwarded-user",
             "x-forwarded-email",
             "x-forwarded-groups",
             "x-forwarded-preferred-username",
             "x-forwarded-access-token",
+            "x-forwarded-name",
             "remote-user",
             "remote-groups",
             "remote-email",

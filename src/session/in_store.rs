@@ -78,6 +78,9 @@ impl LiveSession {
 #[derive(Clone)]
 enum Entry {
     Live(Arc<LiveSession>),
+    /// Over here; the store has still to be told.
+    Ending,
+    /// Over here and in the store, since then.
     Ended(Timestamp),
 }
 
@@ -134,7 +137,7 @@ impl SessionStore {
         let key = id.key();
         let live = match self.cache.pin().get(&key) {
             Some(Entry::Live(live)) => Some(Arc::clone(live)),
-            Some(Entry::Ended(_)) => return Ok(None),
+            Some(Entry::Ending | Entry::Ended(_)) => return Ok(None),
             None => None,
         };
         let live = match live {
@@ -153,22 +156,45 @@ impl SessionStore {
     }
 
     /// Ends a session on every host. It has been forgotten for good when this returns without an error; with one, it
-    /// is over in this process all the same.
+    /// is over in this process all the same, and a sweep tells the store as soon as that works again.
     pub async fn end(&self, id: &SessionId, now: Timestamp) -> Result<(), SessionError> {
         let key = id.key();
+        self.cache.pin().insert(key, Entry::Ending);
+        self.remove(key, now).await
+    }
+
+    async fn remove(&self, key: Key, now: Timestamp) -> Result<(), SessionError> {
+        self.store.remove(key).await?;
         self.cache.pin().insert(key, Entry::Ended(now));
-        Ok(self.store.remove(key).await?)
+        Ok(())
+    }
+
+    /// Tells the store of sessions that ended while it did not work.
+    async fn catch_up(&self, now: Timestamp) -> Result<(), SessionError> {
+        let ending: Vec<Key> = self
+            .cache
+            .pin()
+            .iter()
+            .filter(|(_, entry)| matches!(entry, Entry::Ending))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in ending {
+            self.remove(key, now).await?;
+        }
+        Ok(())
     }
 
     /// Puts off, in the store, the idle limit of what was used; forgets what is over. For a background task.
     pub async fn sweep(&self, now: Timestamp) -> Result<usize, SessionError> {
+        self.catch_up(now).await?;
         self.flush(SEEN_LAG).await?;
         self.forget(now);
         Ok(self.store.sweep(now).await?)
     }
 
-    /// Writes down when sessions were last used. For the end of the process.
-    pub async fn flush_all(&self) -> Result<(), SessionError> {
+    /// Writes down when sessions were last used, and which are over. For the end of the process.
+    pub async fn flush_all(&self, now: Timestamp) -> Result<(), SessionError> {
+        self.catch_up(now).await?;
         self.flush(Duration::ZERO).await
     }
 
@@ -212,7 +238,7 @@ impl SessionStore {
         let entry = cache.get_or_insert(key, Entry::Live(Arc::clone(&live)));
         match entry {
             Entry::Live(first) => Ok(Arc::clone(first)),
-            Entry::Ended(_) => Err(live),
+            Entry::Ending | Entry::Ended(_) => Err(live),
         }
     }
 
@@ -257,7 +283,7 @@ impl SessionStore {
             .values()
             .filter_map(|entry| match entry {
                 Entry::Live(live) => Some(live),
-                Entry::Ended(_) => None,
+                Entry::Ending | Entry::Ended(_) => None,
             })
             .filter(|live| {
                 let stored = Timestamp::from_seconds(live.stored_seen.load(Ordering::Relaxed));
@@ -282,6 +308,7 @@ impl SessionStore {
     fn forget(&self, now: Timestamp) {
         let cache = self.cache.pin();
         cache.retain(|_, entry| match entry {
+            Entry::Ending => true,
             Entry::Ended(at) => now.since(*at) < ENDED_MEMORY,
             Entry::Live(session) => {
                 now < self.settings.over_at(session.seen(), session.session.ends)
@@ -294,7 +321,7 @@ impl SessionStore {
             .values()
             .filter_map(|entry| match entry {
                 Entry::Live(session) => Some(session.seen()),
-                Entry::Ended(_) => None,
+                Entry::Ending | Entry::Ended(_) => None,
             })
             .collect();
         live.sort_unstable();
@@ -304,7 +331,7 @@ impl SessionStore {
         };
         cache.retain(|_, entry| match entry {
             Entry::Live(session) => session.seen() >= oldest_kept,
-            Entry::Ended(_) => true,
+            Entry::Ending | Entry::Ended(_) => true,
         });
     }
 }

@@ -1,12 +1,18 @@
 //! What a session promises.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use super::*;
 use crate::{
     crypto::{KeySettings, Keyring, Secret},
     identity::Claims,
-    store::{MemoryStore, Store},
+    store::{Key, MemoryStore, Renewal, Store, StoreError, StoreFuture},
 };
 
 const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
@@ -32,6 +38,65 @@ fn sessions(store: &Arc<MemoryStore>) -> SessionStore {
         absolute: seconds(3_600),
     };
     SessionStore::new(Arc::clone(store) as Arc<dyn Store>, keyring(1), settings)
+}
+
+/// A store that takes no writes while it is broken.
+#[derive(Default)]
+struct Breakable {
+    works: MemoryStore,
+    is_broken: AtomicBool,
+}
+
+impl Breakable {
+    fn set_broken(&self, is_broken: bool) {
+        self.is_broken.store(is_broken, Ordering::SeqCst);
+    }
+
+    fn when_whole<'a, T: Send + 'a>(
+        &'a self,
+        act: impl FnOnce() -> StoreFuture<'a, T>,
+    ) -> StoreFuture<'a, T> {
+        if self.is_broken.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError("broken".into())) });
+        }
+        act()
+    }
+}
+
+impl Store for Breakable {
+    fn get(&self, key: Key, now: Timestamp) -> StoreFuture<'_, Option<Vec<u8>>> {
+        self.works.get(key, now)
+    }
+
+    fn put(&self, key: Key, value: Vec<u8>, until: Timestamp) -> StoreFuture<'_, ()> {
+        self.when_whole(|| self.works.put(key, value, until))
+    }
+
+    fn put_new(
+        &self,
+        key: Key,
+        value: Vec<u8>,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> StoreFuture<'_, bool> {
+        self.when_whole(|| self.works.put_new(key, value, until, now))
+    }
+
+    fn renew(&self, records: Vec<Renewal>) -> StoreFuture<'_, ()> {
+        self.when_whole(|| self.works.renew(records))
+    }
+
+    fn remove(&self, key: Key) -> StoreFuture<'_, ()> {
+        self.when_whole(|| self.works.remove(key))
+    }
+
+    fn sweep(&self, now: Timestamp) -> StoreFuture<'_, usize> {
+        self.works.sweep(now)
+    }
+
+    fn probe(&self) -> StoreFuture<'_, ()> {
+        self.when_whole(|| self.works.probe())
+    }
 }
 
 fn ann() -> Identity {
@@ -146,7 +211,7 @@ async fn an_ended_session_stays_ended_whatever_is_written_later() {
     first.find(begun.id(), START + seconds(100)).await.unwrap();
 
     first.end(begun.id(), START + seconds(100)).await.unwrap();
-    first.flush_all().await.unwrap();
+    first.flush_all(START).await.unwrap();
     first.sweep(START + seconds(200)).await.unwrap();
 
     assert!(
@@ -275,4 +340,35 @@ fn ten_thousand_mutated_handles_open_nothing() {
         assert_eq!(handles.open(text, Audience::Host("app")), None);
     }
     assert!(tried > 5_000);
+}
+
+#[tokio::test]
+async fn a_session_that_ended_while_the_store_was_broken_ends_in_the_store_too() {
+    let store = Arc::new(Breakable::default());
+    let settings = SessionSettings {
+        store: StoreKind::Memory,
+        idle: seconds(86_400),
+        absolute: seconds(86_400),
+    };
+    let on = |store: &Arc<Breakable>| {
+        SessionStore::new(
+            Arc::clone(store) as Arc<dyn Store>,
+            keyring(1),
+            settings.clone(),
+        )
+    };
+    let sessions = on(&store);
+    let begun = sessions.begin(ann(), START).await.unwrap();
+    store.set_broken(true);
+
+    assert!(sessions.end(begun.id(), START).await.is_err());
+    let later = START + seconds(7_200);
+    assert!(sessions.sweep(later).await.is_err());
+    assert!(sessions.find(begun.id(), later).await.unwrap().is_none());
+    store.set_broken(false);
+    sessions.sweep(later).await.unwrap();
+
+    assert!(on(&store).find(begun.id(), later).await.unwrap().is_none());
+    sessions.sweep(later + seconds(7_200)).await.unwrap();
+    assert!(sessions.find(begun.id(), later).await.unwrap().is_none());
 }

@@ -6,7 +6,7 @@
 
 use std::{
     fmt::Display,
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -14,6 +14,7 @@ use std::{
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use tokio::task::spawn_blocking;
+use tracing::warn;
 
 use super::{Key, Renewal, Store, StoreError, StoreFuture};
 use crate::clock::Timestamp;
@@ -65,6 +66,10 @@ fn failed(cause: impl Display) -> StoreError {
 }
 
 fn open(path: &Path) -> Result<Database, StoreError> {
+    // A process that died while it made the file leaves it so, and so does whoever empties it.
+    if fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+        warn!(path = %path.display(), "the session store was empty: nobody is signed in any more");
+    }
     let file = OpenOptions::new()
         .read(true)
         .write(true)

@@ -1,15 +1,11 @@
 //! One line for one decision.
 
-use std::{
-    fmt,
-    io::Write,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::DecisionLog;
+use super::{DecisionLog, lines::Lines};
 use crate::clock::Timestamp;
 
 /// What stands in the line. Never a token, a cookie, a query or a client's address.
@@ -38,17 +34,22 @@ pub struct DecisionLine<'a> {
 }
 
 /// Writes the lines.
+#[derive(Debug)]
 pub struct DecisionLogger {
-    writer: Mutex<Box<dyn Write + Send>>,
+    lines: Lines,
     which: DecisionLog,
+    /// The second that was last written out, and how.
+    second: Mutex<(Timestamp, String)>,
 }
 
 impl DecisionLogger {
-    /// Writes to `writer`, which must not block.
-    pub fn new(writer: Box<dyn Write + Send>, which: DecisionLog) -> Self {
+    /// Adds to `lines`.
+    pub fn new(lines: Lines, which: DecisionLog) -> Self {
+        let start = Timestamp::from_seconds(0);
         Self {
-            writer: Mutex::new(writer),
+            lines,
             which,
+            second: Mutex::new((start, written_out(start))),
         }
     }
 
@@ -57,42 +58,40 @@ impl DecisionLogger {
         if self.which == DecisionLog::Refusals && line.decision == "allow" {
             return;
         }
-        let text = compose(line, now);
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        // A log that cannot be written must not stop a door from opening or closing.
-        let _ = writer.write_all(text.as_bytes());
+        let members = serde_json::to_string(line).unwrap_or_default();
+        let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
+        if second.0 != now {
+            *second = (now, written_out(now));
+        }
+        let text = compose(&second.1, line.decision, &members);
+        drop(second);
+        self.lines.push(text.as_bytes());
     }
 }
 
-impl fmt::Debug for DecisionLogger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DecisionLogger")
-            .field("which", &self.which)
-            .finish_non_exhaustive()
-    }
-}
-
-/// `{"timestamp":…,"level":"INFO","message":"decided",…}`, as the other lines of the log are made.
-fn compose(line: &DecisionLine<'_>, now: Timestamp) -> String {
-    let level = if line.decision == "refuse" {
-        "WARN"
-    } else {
-        "INFO"
-    };
-    let time = OffsetDateTime::from_unix_timestamp(now.seconds())
+/// RFC 3339.
+fn written_out(time: Timestamp) -> String {
+    OffsetDateTime::from_unix_timestamp(time.seconds())
         .ok()
-        .and_then(|time| time.format(&Rfc3339).ok());
-    let mut text = String::with_capacity(384);
-    text.push_str("{\"timestamp\":\"");
-    text.push_str(time.as_deref().unwrap_or("?"));
-    text.push_str("\",\"level\":\"");
-    text.push_str(level);
-    text.push_str("\",\"message\":\"decided a request\",");
-    // The members of the line follow without its opening brace.
-    let members = serde_json::to_string(line).unwrap_or_default();
-    text.push_str(members.strip_prefix('{').unwrap_or("}"));
-    text.push('\n');
-    text
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+/// `{"timestamp":…,"level":"INFO","message":"decided a request",…}`, as the other lines of the log are made.
+fn compose(timestamp: &str, decision: &str, members: &str) -> String {
+    let level = if decision == "refuse" { "WARN" } else { "INFO" };
+    // The members of the line follow without their opening brace.
+    let members = members.strip_prefix('{').unwrap_or("}");
+    [
+        "{\"timestamp\":\"",
+        timestamp,
+        "\",\"level\":\"",
+        level,
+        "\",\"message\":\"decided a request\",",
+        members,
+        "\n",
+    ]
+    .concat()
 }
 
 #[cfg(test)]
@@ -115,7 +114,12 @@ mod tests {
             path: "/a\n\"b",
         };
 
-        let text = compose(&line, Timestamp::from_seconds(0));
+        let members = serde_json::to_string(&line).unwrap();
+        let text = compose(
+            &written_out(Timestamp::from_seconds(0)),
+            line.decision,
+            &members,
+        );
 
         assert!(text.ends_with("}\n") && text.matches('\n').count() == 1);
         let value: Value = serde_json::from_str(&text).unwrap();

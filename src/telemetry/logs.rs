@@ -3,13 +3,12 @@
 use std::io;
 
 use thiserror::Error;
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use super::{DecisionLogger, LogSettings};
-
-/// Lines that wait to be written at most. Beyond that, lines are dropped rather than requests held up.
-const WAITING: usize = 16_384;
+use super::{
+    DecisionLogger, LogSettings,
+    lines::{self, LineWriter, Lines},
+};
 
 /// Logging could not begin.
 #[derive(Debug, Error)]
@@ -22,41 +21,31 @@ pub enum LogError {
     Twice(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Writes what waits when it goes.
-#[derive(Debug)]
-pub struct LogGuard(
-    #[expect(dead_code, reason = "writes what waits when it is dropped")] WorkerGuard,
-);
-
 /// Where lines go.
 #[derive(Clone, Debug)]
-pub struct Logs {
-    writer: NonBlocking,
-}
+pub struct Logs(Lines);
 
 impl Logs {
     /// The logger of decisions, on the same output.
     pub fn decisions(&self, settings: &LogSettings) -> DecisionLogger {
-        DecisionLogger::new(Box::new(self.writer.clone()), settings.decisions)
+        DecisionLogger::new(self.0.clone(), settings.decisions)
     }
 }
 
-/// Starts logging for the whole process.
-pub fn start(settings: &LogSettings) -> Result<(Logs, LogGuard), LogError> {
-    let (writer, guard) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(WAITING)
-        .finish(io::stdout());
+/// Starts logging for the whole process, until the writer goes.
+pub fn start(settings: &LogSettings) -> Result<(Logs, LineWriter), LogError> {
+    let (lines, writer) = lines::start(io::stdout());
     let filter = EnvFilter::try_new(format!("warn,vestibule={}", settings.level))?;
+    let theirs = lines.clone();
     let layer = fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
-        .with_writer(writer.clone());
+        .with_writer(move || theirs.clone());
     tracing_subscriber::registry()
         .with(filter)
         .with(layer)
         .try_init()?;
-    Ok((Logs { writer }, LogGuard(guard)))
+    Ok((Logs(lines), writer))
 }

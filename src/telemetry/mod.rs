@@ -5,12 +5,14 @@
 //! would cost more than the decision.
 
 mod decisions;
+mod lines;
 mod logs;
 mod metrics;
 
 pub use self::{
     decisions::{DecisionLine, DecisionLogger},
-    logs::{LogError, LogGuard, Logs, start},
+    lines::{LineWriter, Lines},
+    logs::{LogError, Logs, start},
     metrics::{DecisionLabels, Metrics, OutcomeLabels},
 };
 

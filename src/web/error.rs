@@ -103,11 +103,11 @@ pub(super) fn refuse(
 pub(super) fn in_words(reason: &str) -> &'static str {
     match reason {
         "unknown_host" => "This address is not one that is protected here.",
-        "no_route" => "No rule speaks about this page.",
+        "no_route" => "No rule covers this page.",
         "ambiguous_path" => "The address of this page can be read in more than one way.",
         "reserved_path" => "The proxy asked about a page that belongs to the sign-in service.",
-        "denied_by_rule" => "A rule denies you this page.",
-        _ => "No rule allows you this page.",
+        "denied_by_rule" => "A rule denies you access to this page.",
+        _ => "No rule gives you access to this page.",
     }
 }
 
@@ -327,7 +327,7 @@ fn words(error: &WebError) -> (&'static str, &'static str, &'static str, bool) {
         ),
         WebError::NotAllowed => (
             "You may not do this",
-            "No rule allows you this application.",
+            "No rule gives you access to this application.",
             "Ask your administrator.",
             false,
         ),

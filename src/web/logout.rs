@@ -16,7 +16,7 @@ use super::{
     respond::{self, STYLE, add_cookie},
 };
 use crate::{
-    flow::{Account, Login, Logout},
+    flow::{Account, Credential, Login, Logout},
     telemetry::Metrics,
 };
 
@@ -67,6 +67,9 @@ pub(super) async fn sign_out(
         }
         logout.leave(&here.place, session, authenticate).await?;
         metrics.logout("success");
+    } else {
+        // A session that ended here may still be in a store that did not work then.
+        logout.leave(&here.place, shown, Credential::None).await?;
     }
     let mut response = respond::page(StatusCode::OK, &goodbye(&here, &login))?;
     add_cookie(&mut response, &cookies.delete(Kind::Session, origin))?;

@@ -11,7 +11,13 @@ use actix_web::{
 use tracing_actix_web::TracingLogger;
 
 use super::{
-    ServerSettings, cookie::Cookies, csrf::Csrf, error, respond::PageSpan, routes,
+    ServerSettings,
+    cookie::Cookies,
+    csrf::Csrf,
+    error,
+    respond::PageSpan,
+    routes,
+    verify::{IdentityNames, References},
     well_known::Published,
 };
 use crate::{
@@ -55,6 +61,8 @@ pub struct Parts {
     pub keyring: Arc<Keyring>,
     /// Headers that no client may send.
     pub reserved: Arc<ReservedNames>,
+    /// The headers that applications get, in lower case and in order.
+    pub header_names: Vec<String>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -86,7 +94,7 @@ impl Bound {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Taken, or not ours.
-    #[error("cannot listen on {setting} {address}: {source}")]
+    #[error("cannot listen on {setting} {address}")]
     Address {
         /// Which one.
         setting: &'static str,
@@ -95,6 +103,9 @@ pub enum BindError {
         /// What the system said.
         source: io::Error,
     },
+    /// A configured header has a name that headers cannot have.
+    #[error("{0:?} is no name of a header")]
+    HeaderName(String),
     /// A key cannot be derived.
     #[error("cannot prepare the pages")]
     Keys(#[from] CryptoError),
@@ -163,6 +174,7 @@ fn bind_decisions(
     parts: &Parts,
 ) -> Result<(SocketAddr, Server), BindError> {
     let parts = parts.clone();
+    let names = Data::new(IdentityNames::new(&parts.header_names)?);
     let trusted = Data::new(TrustedProxies::new(settings.trusted_proxies.clone()));
     let cookies = Data::new(Cookies::new(&parts.places, &parts.lifetimes));
     listen!(
@@ -173,7 +185,9 @@ fn bind_decisions(
             App::new()
                 .app_data(Data::from(Arc::clone(&parts.authorizer)))
                 .app_data(Data::from(Arc::clone(&parts.metrics)))
+                .app_data(names.clone())
                 .app_data(trusted.clone())
+                .app_data(Data::new(References::new()))
                 .app_data(cookies.clone())
                 .configure(|config| routes::decisions(config, &parts.reserved))
         }

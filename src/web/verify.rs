@@ -1,5 +1,7 @@
 //! A proxy asks.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
@@ -15,6 +17,7 @@ use super::{
     here::given_reference,
     page::DeniedPage,
     respond::{self, STYLE},
+    server::BindError,
 };
 use crate::{
     flow::{Authorizer, Credential, Question},
@@ -22,17 +25,56 @@ use crate::{
     telemetry::{DecisionLabels, Metrics},
 };
 
+/// The names of the headers that applications get, as the server writes them.
+#[derive(Debug)]
+pub(super) struct IdentityNames(Vec<HeaderName>);
+
+impl IdentityNames {
+    pub(super) fn new(names: &[String]) -> Result<Self, BindError> {
+        let name = |name: &String| {
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| BindError::HeaderName(name.clone()))
+        };
+        names.iter().map(name).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Ids for requests that come without one: unlike any other's, and no secret.
+pub(super) struct References {
+    start: u64,
+    count: AtomicU64,
+}
+
+impl References {
+    pub(super) fn new() -> Self {
+        let (start, _) = uuid::Uuid::new_v4().as_u64_pair();
+        Self {
+            start,
+            count: AtomicU64::new(0),
+        }
+    }
+
+    fn next(&self) -> String {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        format!("{:016x}{count:016x}", self.start)
+    }
+}
+
 /// Answers one question.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "actix hands each part in by its type"
+)]
 pub(super) async fn verify<D: Dialect + 'static>(
     http: HttpRequest,
     dialect: Data<D>,
     trusted: Data<TrustedProxies>,
     authorizer: Data<Authorizer>,
     cookies: Data<Cookies>,
+    names: Data<IdentityNames>,
+    references: Data<References>,
     metrics: Data<Metrics>,
 ) -> HttpResponse {
-    let reference = given_reference(&http)
-        .map_or_else(|| uuid::Uuid::new_v4().simple().to_string(), str::to_owned);
+    let reference = given_reference(&http).map_or_else(|| references.next(), str::to_owned);
     let name = dialect.name();
     match ask(
         &http,
@@ -53,7 +95,7 @@ pub(super) async fn verify<D: Dialect + 'static>(
                     reason,
                 })
                 .inc();
-            answer(reply, reference)
+            answer(reply, &names, reference)
                 .unwrap_or_else(|error| error::refuse(&error, name, "", &metrics))
         }
         Err(error) => error::refuse(&error, name, &reference, &metrics),
@@ -74,10 +116,12 @@ async fn ask(
         .filter(|peer| trusted.trusts(*peer));
     let peer = peer.ok_or(VerifyError::Untrusted)?;
     let request = dialect.read(&ActixHeaders(http), peer, trusted)?;
-    let secure = authorizer.is_secure(&request.host).unwrap_or(true);
+    let place = authorizer.place(&request.host);
+    let secure = place.as_ref().is_none_or(|place| place.origin.is_secure());
     let credential = credential(http, cookies, secure);
     let question = Question {
         request: &request,
+        place: place.as_ref(),
         credential,
         id: reference,
         dialect: dialect.name(),
@@ -114,7 +158,11 @@ fn credential<'a>(http: &'a HttpRequest, cookies: &Cookies, secure: bool) -> Cre
 
 /// Puts a reply on the wire. An allow has no body and sets no cookie: nginx would lose its connection, and no proxy
 /// passes cookies on alike.
-fn answer(reply: Reply, reference: String) -> Result<HttpResponse, VerifyError> {
+fn answer(
+    reply: Reply,
+    names: &IdentityNames,
+    reference: String,
+) -> Result<HttpResponse, VerifyError> {
     let status = StatusCode::from_u16(reply.status).map_err(|_| VerifyError::Reply)?;
     let mut response = HttpResponse::build(status);
     response
@@ -124,12 +172,9 @@ fn answer(reply: Reply, reference: String) -> Result<HttpResponse, VerifyError> 
             HeaderValue::from_static("Cookie, Authorization"),
         ));
     if let Some(identity) = &reply.identity {
-        for (name, value) in identity.iter() {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| VerifyError::Reply)?;
-            response.insert_header((
-                name,
-                HeaderValue::from_str(value).map_err(|_| VerifyError::Reply)?,
-            ));
+        for (name, value) in names.0.iter().zip(identity.values()) {
+            let value = HeaderValue::from_str(value).map_err(|_| VerifyError::Reply)?;
+            response.insert_header((name.clone(), value));
         }
         return Ok(response.finish());
     }

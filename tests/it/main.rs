@@ -10,8 +10,12 @@
 mod support;
 
 mod callback;
+mod crash;
 mod id_token;
 mod login;
 mod provider;
+mod proxies;
 mod return_to;
+mod sessions;
 mod shortcuts;
+mod store_full;

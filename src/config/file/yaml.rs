@@ -293,11 +293,12 @@ fn broken(error: &ScanError) -> Fault {
     } else {
         error.info()
     };
-    Fault::new(
-        place,
-        format!("is not YAML from here: {message}"),
-        "check indentation, quotes and brackets just above",
-    )
+    let mend = if message.contains("tab") {
+        "indent with spaces"
+    } else {
+        "check indentation, quotes and brackets just above"
+    };
+    Fault::new(place, format!("is not YAML from here: {message}"), mend)
 }
 
 fn empty(position: Position) -> Fault {

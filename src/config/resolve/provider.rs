@@ -116,7 +116,7 @@ fn only<'a>(list: &Item<'a>) -> Option<Section<'a>> {
     for item in items.iter().skip(1) {
         item.problem(
             "several providers are not supported yet",
-            "keep the first alone",
+            "keep only the first",
         );
     }
     items.first()?.section()

@@ -44,16 +44,12 @@ pub(super) fn read(root: &mut Section<'_>) -> ServerSettings {
 
 fn listener(item: Option<&Item<'_>>, port: u16) -> SocketAddr {
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let Some(text) = item.and_then(Item::text) else {
+    let mend = format!("write for example 127.0.0.1:{port} or [::1]:{port}");
+    let Some((item, text)) = item.and_then(|item| Some((item, item.text_or(&mend)?))) else {
         return default;
     };
     text.parse().unwrap_or_else(|_| {
-        if let Some(item) = item {
-            item.problem(
-                "is not an IP address with a port",
-                format!("write for example 127.0.0.1:{port} or [::1]:{port}"),
-            );
-        }
+        item.problem("is not an IP address with a port", mend);
         default
     })
 }

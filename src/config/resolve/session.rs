@@ -40,11 +40,9 @@ pub(super) fn read(root: &mut Section<'_>) -> SessionSettings {
 }
 
 fn span(item: &Item<'_>) -> Option<Duration> {
-    let Some(span) = duration::parse(item.text()?) else {
-        item.problem(
-            "is not a span of time",
-            "write a number with its unit: 90s, 30m, 8h, 7d",
-        );
+    let mend = "write a number with its unit: 90s, 30m, 8h, 7d";
+    let Some(span) = duration::parse(item.text_or(mend)?) else {
+        item.problem("is not a span of time", mend);
         return None;
     };
     if !(SHORTEST..=LONGEST).contains(&span) {

@@ -39,7 +39,7 @@ fn variables_win_over_the_file() {
 
 #[test]
 fn the_provider_can_come_from_variables_alone() {
-    let text = "authenticate_service_url: https://auth.example.com\nroutes: [{ from: https://app.example.com }]";
+    let text = "authenticate_service_url: https://auth.example.com\nroutes: [{ from: https://app.example.com, allowed_users: [a@example.com] }]";
 
     let settings = yaml_with(
         text,

@@ -102,24 +102,53 @@ fn what_parsers_disagree_about_is_refused() {
 
 #[test]
 fn words_of_old_yaml_are_texts_and_large_numbers_stay_whole() {
-    let route = "{ from: https://b.example.com, policy: { a: [yes, 0o17, 1.5, 123456789012345678901, -7, .nan, 1e3, 2024-01-01] } }";
+    let route = "{ from: https://b.example.com, policy: { allow: { or: [ { claim/a: yes }, \
+                 { claim/a: 123456789012345678901 }, { claim/a: .nan }, { claim/a: 2024-01-01 } ] } } }";
     let text = LEAST.replace("routes: [", &format!("routes: [{route}, "));
 
     let policy = yaml(&text).unwrap().settings.routes[0].policy.clone();
 
     assert_eq!(
         policy,
-        Some(
-            serde_json::json!({ "a": ["yes", 15, 1.5, "123456789012345678901", -7, ".nan", 1000.0, "2024-01-01"] })
-        )
+        Some(serde_json::json!({ "allow": { "or": [
+            { "claim/a": "yes" }, { "claim/a": "123456789012345678901" }, { "claim/a": ".nan" },
+            { "claim/a": "2024-01-01" },
+        ] } }))
     );
+}
+
+#[test]
+fn numbers_of_every_spelling_are_numbers() {
+    for (spelling, number) in [
+        ("0o17", "15"),
+        ("1.5", "1.5"),
+        ("-7", "-7"),
+        ("1e3", "1000.0"),
+    ] {
+        let route = format!(
+            "{{ from: https://b.example.com, policy: {{ allow: {{ and: [ {{ claim/a: {spelling} }} ] }} }} }}"
+        );
+        let text = LEAST.replace("routes: [", &format!("routes: [{route}, "));
+
+        let problems = yaml(&text).unwrap_err().to_string();
+
+        // A claim is compared with texts; the mend shows what was read.
+        assert!(
+            problems.contains("a number, where values are texts"),
+            "{problems}"
+        );
+        assert!(
+            problems.contains(&format!("write `\"{number}\"`")),
+            "{problems}"
+        );
+    }
 }
 
 #[test]
 fn json_may_escape_what_yaml_spells_otherwise() {
     let text = r#"{"authenticate_service_url": "https:\/\/auth.example.com", "identity_providers": [{"provider": "oidc",
         "issuer": "https://idp.example.com", "client_id": "\u00e9\ud83d\udd11\"\\"}],
-        "routes": [{"from": "https://a.example.com"}]}"#;
+        "routes": [{"from": "https://a.example.com", "allowed_users": ["a@example.com"]}]}"#;
 
     let loaded = load_text("v.json", Format::Json, text, &Environment::default()).unwrap();
 

@@ -33,7 +33,7 @@ v.yaml:2:17: verify_address: is not an IP address with a port; write for example
 v.yaml:4:27: authenticate_service_url: is not a scheme and a host alone; write https://auth.example.com, without a path
 v.yaml:5:16: shared_secret: is not base64 of exactly 32 bytes; make one with `openssl rand -base64 32`
 v.yaml:6:19: session.store: is no kind of store; write embedded or memory
-v.yaml:6:32: session.idle: must be a text, and is a number; put it in quotes
+v.yaml:6:32: session.idle: must be a text, and is a number; write a number with its unit: 90s, 30m, 8h, 7d
 v.yaml:10:13: identity_providers[0].issuer: is plain http, and the host is not this machine; write https
 v.yaml:13:5: routes[0].allowed_user: unknown key; did you mean allowed_users?
 v.yaml:14:5: routes[1].from: is missing; give the address that people visit, such as https://app.example.com

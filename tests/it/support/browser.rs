@@ -149,6 +149,17 @@ impl Browser {
         self.exchange(method, &url, headers, body)
     }
 
+    /// The same where there may be no answer.
+    pub fn try_ask(
+        &mut self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Option<Answer> {
+        self.try_exchange(method, &Url::parse(url).unwrap(), headers, body)
+    }
+
     fn navigate(&mut self, method: &str, url: Url, body: Vec<u8>, from: Option<Url>) -> Page {
         let (mut method, mut url, mut body) = (method.to_owned(), url, body);
         self.visited.clear();
@@ -195,6 +206,17 @@ impl Browser {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
+        self.try_exchange(method, url, headers, body)
+            .unwrap_or_else(|| panic!("no answer from {url}"))
+    }
+
+    fn try_exchange(
+        &mut self,
+        method: &str,
+        url: &Url,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Option<Answer> {
         let port = match (url.scheme(), self.https) {
             ("https", Some(port)) => port,
             _ => url.port_or_known_default().unwrap(),
@@ -212,12 +234,11 @@ impl Browser {
         if !cookies.is_empty() {
             all.push(("Cookie", &cookies));
         }
-        let answer = raw::with_body(port, method, &target, &host, &all, body)
-            .unwrap_or_else(|| panic!("no answer from {url}"));
+        let answer = raw::with_body(port, method, &target, &host, &all, body)?;
         for line in answer.all("set-cookie") {
             self.keep(url, line);
         }
-        answer
+        Some(answer)
     }
 
     /// The `Cookie` header for an address.

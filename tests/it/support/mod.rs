@@ -12,22 +12,30 @@ pub mod misbehaving;
 pub mod node;
 pub mod process;
 pub mod raw;
+pub mod turned_clock;
 pub mod vestibule;
 
 use std::{
     net::TcpListener,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU16, Ordering},
     thread::sleep,
     time::{Duration, Instant},
 };
 
-/// A port on loopback that nobody listens on just now.
+/// A port on loopback that nobody listens on just now, and that no other test is given.
+///
+/// It is none of those that systems give to clients: one of those could be taken before it is listened on.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    // Runs of the tests that are under way at once begin at different places.
+    let offset = u16::try_from(std::process::id() % 200).unwrap() * 100;
+    loop {
+        let port = 10_000 + (offset + TAKEN.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Looks again and again until there is something to see.

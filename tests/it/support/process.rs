@@ -86,6 +86,11 @@ impl Process {
         assert!(status.success());
     }
 
+    /// How it ended, if it has.
+    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// Waits until it has ended.
     pub fn wait(&mut self) -> ExitStatus {
         drop(self.child.stdin.take());

@@ -24,6 +24,10 @@ pub struct Configuration {
     pub decisions: u16,
     pub metrics: u16,
     pub issuer: String,
+    /// What browsers are said to speak; whoever asks for `https` stands for the proxy that takes it off.
+    pub scheme: &'static str,
+    /// Below what name every host lies.
+    pub parent: &'static str,
     /// Further keys, and `routes`, as YAML with `{port}` for the outside port.
     pub rest: String,
 }
@@ -38,6 +42,8 @@ impl Configuration {
             decisions: free_port(),
             metrics: free_port(),
             issuer: "http://127.0.0.1:9".to_owned(),
+            scheme: "http",
+            parent: "localhost",
             rest: rest.to_owned(),
         }
     }
@@ -55,9 +61,24 @@ impl Configuration {
         }
     }
 
+    /// With TLS in front, so that cookies are `Secure` and bound to their host.
+    pub fn over_tls(self) -> Self {
+        Self {
+            scheme: "https",
+            rest: self.rest.replace("from: http:", "from: https:"),
+            ..self
+        }
+    }
+
+    /// With every host below this name, which must lie below `localhost`.
+    pub fn below(self, parent: &'static str) -> Self {
+        Self { parent, ..self }
+    }
+
     /// `http://{name}.localhost:{outside}`.
     pub fn url(&self, name: &str) -> String {
-        format!("http://{name}.localhost:{}", self.outside)
+        let (scheme, parent) = (self.scheme, self.parent);
+        format!("{scheme}://{name}.{parent}:{}", self.outside)
     }
 
     /// Where the provider sends browsers back.
@@ -83,6 +104,13 @@ impl Configuration {
 }
 
 impl Vestibule {
+    /// Ends it by a signal (`KILL`, `TERM`), and starts it again in the same folder, maybe otherwise configured.
+    pub fn again_after(mut self, signal: &str, configuration: &Configuration) -> Self {
+        self.process.signal(signal);
+        self.process.wait();
+        Self::start_in(self.folder, configuration)
+    }
+
     /// Starts, and waits until it serves.
     pub fn start(configuration: &Configuration) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), configuration)

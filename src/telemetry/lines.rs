@@ -1,0 +1,185 @@
+//! Lines on their way out.
+//!
+//! # Why
+//! Whoever logs must not wait for whoever reads. Lines gather in memory, and a thread hands them to the system together,
+//! a moment later. Waking that thread for each line would cost more than the decision that the line is about, so that it
+//! is woken by the first line alone, and then lets others gather.
+
+use std::{
+    io::{self, Write},
+    mem,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+/// How long lines gather.
+const GATHER: Duration = Duration::from_millis(50);
+/// Bytes that wait at most while the reader is slow. Beyond that, lines are left out and counted.
+const WAITING: usize = 4 * 1024 * 1024;
+
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    left_out: u64,
+    is_over: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    first_line: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes whole lines. Never blocks, and never fails.
+#[derive(Clone, Debug)]
+pub struct Lines(Arc<Shared>);
+
+impl Lines {
+    /// Takes a line, its end included.
+    pub(super) fn push(&self, line: &[u8]) {
+        let mut waiting = self.0.lock();
+        if waiting.lines.len() + line.len() > WAITING {
+            waiting.left_out += 1;
+            return;
+        }
+        let is_first = waiting.lines.is_empty();
+        waiting.lines.extend_from_slice(line);
+        drop(waiting);
+        if is_first {
+            self.0.first_line.notify_one();
+        }
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Hands out what waits, and writes the last of it when it goes.
+#[derive(Debug)]
+pub struct LineWriter {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Lines that go to `output`, until the writer goes.
+pub(super) fn start(output: impl Write + Send + 'static) -> (Lines, LineWriter) {
+    let shared = Arc::new(Shared::default());
+    let theirs = Arc::clone(&shared);
+    let thread = thread::spawn(move || write_out(&theirs, output));
+    (
+        Lines(Arc::clone(&shared)),
+        LineWriter {
+            shared,
+            thread: Some(thread),
+        },
+    )
+}
+
+fn write_out(shared: &Shared, mut output: impl Write) {
+    let mut lines = Vec::new();
+    loop {
+        let mut waiting = shared
+            .first_line
+            .wait_while(shared.lock(), |waiting| {
+                waiting.lines.is_empty() && !waiting.is_over
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        if !waiting.is_over {
+            drop(waiting);
+            thread::sleep(GATHER);
+            waiting = shared.lock();
+        }
+        let is_over = waiting.is_over;
+        let left_out = mem::take(&mut waiting.left_out);
+        mem::swap(&mut waiting.lines, &mut lines);
+        drop(waiting);
+        // A log that cannot be written must not stop a door from opening or closing.
+        let _ = output.write_all(&lines);
+        if left_out > 0 {
+            let _ = writeln!(
+                output,
+                r#"{{"level":"ERROR","message":"{left_out} log lines were left out"}}"#
+            );
+        }
+        let _ = output.flush();
+        lines.clear();
+        if is_over {
+            return;
+        }
+    }
+}
+
+impl Drop for LineWriter {
+    fn drop(&mut self) {
+        self.shared.lock().is_over = true;
+        self.shared.first_line.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_line_is_written_before_the_writer_goes() {
+        let paper = Paper::default();
+        let (lines, writer) = start(paper.clone());
+
+        for number in 0..1_000 {
+            lines.push(format!("{number}\n").as_bytes());
+        }
+        drop(writer);
+
+        let written = paper.0.lock().unwrap().clone();
+        let expected: String = (0..1_000).map(|number| format!("{number}\n")).collect();
+        assert_eq!(String::from_utf8(written).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let paper = Paper::default();
+        let (lines, writer) = start(paper.clone());
+
+        let long = vec![b'x'; WAITING - 1];
+        lines.push(&long);
+        lines.push(b"too much\n");
+        drop(writer);
+
+        let written = paper.0.lock().unwrap();
+        assert!(
+            String::from_utf8_lossy(&written[WAITING - 1..]).contains("1 log lines were left out")
+        );
+    }
+}
