@@ -75,9 +75,9 @@ impl Places {
     /// For whom the cookie that says who somebody is on `place` is sealed.
     pub fn audience<'a>(&'a self, place: &'a Place) -> Audience<'a> {
         match self.cookie_domain() {
-            _ if !place.is_application => Audience::Authenticate(place.origin.host().name()),
             Some(domain) => Audience::Domain(domain),
-            None => Audience::Host(place.origin.host().name()),
+            None if place.is_application => Audience::Host(place.origin.host().name()),
+            None => Audience::Authenticate(place.origin.host().name()),
         }
     }
 
