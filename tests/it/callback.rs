@@ -726,3 +726,213 @@ fn a_login_that_failed_leaves_who_was_logged_in_as_they_were() {
     stranger.open(&sign_in(&configuration));
     assert_no_session("stranger", &stranger);
 }
+
+#[test]
+fn of_many_who_show_one_answer_at_once_one_gets_in() {
+    let (configuration, provider, _vestibule) = running();
+    provider.script(|script| script.thinks = Duration::from_millis(50));
+    for stop in [PROVIDER, HANDOFF] {
+        let mut alice = Browser::default();
+        let answer = alice.walk(&sign_in(&configuration), stop);
+
+        let racers: Vec<_> = (0..16)
+            .map(|_| {
+                let (mut browser, answer) = (alice.clone(), answer.clone());
+                thread::spawn(move || {
+                    let got = browser.ask("GET", &answer, &[], b"");
+                    let keeps = got.all("set-cookie").any(|line| {
+                        line.starts_with("vestibule=") || line.starts_with("vestibule-sso=")
+                    });
+                    assert_eq!(keeps, got.status == 303);
+                    got.status
+                })
+            })
+            .collect();
+        let mut statuses: Vec<u16> = racers
+            .into_iter()
+            .map(|racer| racer.join().unwrap())
+            .collect();
+
+        statuses.sort_unstable();
+        assert_eq!(statuses[0], 303, "{stop}");
+        assert!(
+            statuses[1..].iter().all(|status| *status == 400),
+            "{stop}: {statuses:?}"
+        );
+    }
+}
+
+#[test]
+fn who_leaves_while_an_answer_is_under_way_stays_out() {
+    let (configuration, _provider, _vestibule) = running();
+    let mut alice = Browser::default();
+    let answer = alice.walk(&sign_in(&configuration), HANDOFF);
+    let out = alice.open(&format!("{}/.pomerium/sign_out", configuration.url("auth")));
+    assert_eq!(out.answer.status, 200);
+
+    let page = alice.open(&answer);
+
+    assert_fails("the session is over", &page);
+    assert_no_session("the session is over", &alice);
+}
+
+#[test]
+fn nothing_that_was_made_for_one_purpose_serves_another() {
+    let (configuration, _provider, vestibule) = running();
+    let mut alice = Browser::default();
+    let answer = alice.walk(&sign_in(&configuration), PROVIDER);
+    let value_of = |browser: &Browser, host: &str| {
+        let found = browser
+            .cookies
+            .iter()
+            .find(|cookie| cookie.domain == host && cookie.name.starts_with("vestibule-login-"));
+        let cookie = found.unwrap();
+        (cookie.name.clone(), cookie.value.clone())
+    };
+    let attempt = value_of(&alice, "auth.localhost");
+    let nonce = value_of(&alice, "app.localhost");
+    let handoff = alice.walk(&answer, HANDOFF);
+    alice.open(&handoff);
+    let session = handle(&configuration, &alice, "app").unwrap();
+    let known = alice
+        .cookie(&configuration.url("auth"), "vestibule-sso")
+        .unwrap();
+    let jwt = alice.open(&format!("{}/.pomerium/jwt", configuration.url("app")));
+    assert_eq!(jwt.answer.status, 200);
+    let jwt = jwt.answer.text();
+    let sealed = handoff.split_once("&q=").unwrap().1.to_owned();
+    let all = [
+        ("attempt", &attempt.1),
+        ("nonce", &nonce.1),
+        ("session", &session),
+        ("known", &known),
+        ("assertion", &jwt),
+        ("sealed query", &sealed),
+    ];
+
+    for (name, value) in all {
+        let status = |cookie: &str| {
+            let url = format!("{}/a", configuration.url("app"));
+            vestibule.ask(&url, &format!("{cookie}={value}")).status
+        };
+        let expected = if name == "session" { 202 } else { 401 };
+        assert_eq!(status("vestibule"), expected, "{name} for a session");
+        assert_eq!(status("vestibule-sso"), 401, "{name} under another name");
+        let bearer = format!("Bearer {value}");
+        let url = format!("{}/a", configuration.url("app"));
+        let headers = [
+            ("X-Original-Method", "GET"),
+            ("X-Original-URL", url.as_str()),
+            ("Authorization", bearer.as_str()),
+        ];
+        let answer = raw::request(
+            vestibule.decisions,
+            "GET",
+            "/verify/nginx",
+            "vestibule",
+            &headers,
+        );
+        assert_eq!(answer.unwrap().status, 401, "{name} for a bearer token");
+        // In place of the login that has begun, and of the one that was known.
+        let mut browser = Browser::default();
+        let begun = browser.walk(&sign_in(&configuration), PROVIDER);
+        let (own, _) = value_of(&browser, "auth.localhost");
+        browser.plant("auth.localhost", &own, value);
+        assert_fails(&format!("{name} for an attempt"), &browser.open(&begun));
+        let mut browser = Browser::default();
+        let end = browser.walk(&sign_in(&configuration), HANDOFF);
+        let (own, _) = value_of(&browser, "app.localhost");
+        browser.plant("app.localhost", &own, value);
+        assert_fails(&format!("{name} for a nonce"), &browser.open(&end));
+        let mut browser = Browser::default();
+        let wish = browser.walk(&sign_in(&configuration), WISH);
+        browser.plant("auth.localhost", "vestibule-sso", value);
+        let next = browser.ask("GET", &wish, &[], b"");
+        let is_known = next.header("location").unwrap().contains(HANDOFF);
+        assert_eq!(is_known, name == "known", "{name} for a known person");
+    }
+}
+
+#[test]
+fn a_request_cannot_steer_where_a_login_leads_to() {
+    let (configuration, _provider, _vestibule) = running();
+    let host = format!("app.localhost:{}", configuration.pages);
+    let steering: &[&[(&str, &str)]] = &[
+        &[("X-Forwarded-Host", "evil.test")],
+        &[
+            ("X-Forwarded-Host", "auth.localhost"),
+            ("X-Forwarded-Proto", "https"),
+        ],
+        &[("Forwarded", "host=evil.test;proto=https")],
+        &[("X-Forwarded-Prefix", "//evil.test")],
+        &[("X-Forwarded-Port", "1")],
+        &[("X-Original-URL", "http://evil.test/")],
+        &[("X-Rewrite-URL", "/.pomerium/sign_out")],
+        &[("Referer", "https://evil.test/")],
+        &[("Origin", "https://evil.test")],
+        &[("X-HTTP-Method-Override", "POST")],
+    ];
+    for target in [
+        "/.pomerium/sign_in?pomerium_redirect_uri=/a",
+        "http://evil.test/.pomerium/sign_in?pomerium_redirect_uri=/a",
+    ] {
+        for headers in steering {
+            let got = raw::request(configuration.pages, "GET", target, &host, headers).unwrap();
+            if let Some(location) = got.header("location") {
+                assert!(
+                    location.starts_with(&configuration.url("auth")),
+                    "{headers:?}: {location}"
+                );
+            }
+            assert!(got.status < 500, "{headers:?}");
+        }
+    }
+    for spelling in ["APP.localhost", "app.localhost."] {
+        let spelled = format!("{spelling}:{}", configuration.pages);
+        let target = "/.pomerium/sign_in";
+        let got = raw::request(configuration.pages, "GET", target, &spelled, &[]).unwrap();
+        let location = got.header("location").unwrap();
+        assert!(
+            location.starts_with(&configuration.url("auth")),
+            "{location}"
+        );
+    }
+    for foreign in [
+        "evil.test",
+        "app.localhost",
+        "localhost",
+        "app.localhost:1",
+        "x@app.localhost",
+        "",
+    ] {
+        let got = raw::request(
+            configuration.pages,
+            "GET",
+            "/.pomerium/sign_in",
+            foreign,
+            &[],
+        );
+        let status = got.map_or(400, |got| got.status);
+        assert!(matches!(status, 400 | 404), "{foreign}: {status}");
+    }
+}
+
+#[test]
+fn other_methods_than_get_end_no_login() {
+    let (configuration, provider, _vestibule) = running();
+    let mut alice = Browser::default();
+    let first = alice.walk(&sign_in(&configuration), PROVIDER);
+    for method in ["HEAD", "POST", "PUT", "OPTIONS", "DELETE"] {
+        let got = alice.clone().ask(method, &first, &[], b"");
+        assert!(matches!(got.status, 404 | 405), "{method}: {}", got.status);
+        assert_eq!(got.all("set-cookie").count(), 0, "{method}");
+    }
+    assert!(provider.asked("/token").is_empty());
+    let second = alice.walk(&first, HANDOFF);
+    for method in ["HEAD", "POST", "PUT", "OPTIONS", "DELETE"] {
+        let got = alice.clone().ask(method, &second, &[], b"");
+        assert!(matches!(got.status, 404 | 405), "{method}: {}", got.status);
+    }
+
+    assert_eq!(alice.open(&second).url.path(), "/a");
+}

@@ -794,6 +794,22 @@ fn groups_of_any_other_shape_than_a_list_of_texts_are_none() {
             "{name}"
         );
     }
+    // More than any header holds: what rules see stays whole, what is told has an end.
+    for count in [201, 2_000] {
+        provider.script(|script| {
+            script.id_token = Arc::new(|draft| draft.without("groups").sign());
+            script.userinfo = Arc::new(move |info| {
+                let mut groups: Vec<String> = (0..count).map(|n| format!("group-{n}")).collect();
+                groups.push("engineering".to_owned());
+                info["groups"] = json!(groups);
+            });
+        });
+        let answer = told(&configuration, &vestibule, "group");
+        assert_eq!(answer.status, 202, "{count} groups");
+        let length: usize = answer.headers.iter().map(|(_, value)| value.len()).sum();
+        assert!(length < 24 * 1024, "{count} groups make {length} bytes");
+    }
+    provider.behave();
     // Azure's way to say that there are too many: nothing is followed (S-43).
     provider.script(|script| {
         script.id_token = Arc::new(|draft| {
