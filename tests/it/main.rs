@@ -9,6 +9,8 @@ mod support;
 
 mod configuration;
 mod crash;
+mod endpoints;
 mod login;
+mod logs;
 mod sessions;
 mod store_full;
