@@ -10,6 +10,7 @@
 mod support;
 
 mod callback;
+mod configuration;
 mod crash;
 mod id_token;
 mod login;

@@ -121,14 +121,30 @@ impl Vestibule {
         Self::start_by(folder, configuration, &mut |program| Command::new(program))
     }
 
+    /// Starts with this text as its file; the addresses in it must be the configuration's.
+    pub fn start_with(folder: TempDir, configuration: &Configuration, text: &str) -> Self {
+        Self::launch(folder, configuration, text, &mut |program| {
+            Command::new(program)
+        })
+    }
+
     /// Starts by a command that runs the program it is given, with the arguments that follow.
     pub fn start_by(
         folder: TempDir,
         configuration: &Configuration,
         command: &mut dyn FnMut(&str) -> Command,
     ) -> Self {
+        Self::launch(folder, configuration, &configuration.yaml(), command)
+    }
+
+    fn launch(
+        folder: TempDir,
+        configuration: &Configuration,
+        text: &str,
+        command: &mut dyn FnMut(&str) -> Command,
+    ) -> Self {
         let file = folder.path().join("vestibule.yaml");
-        fs::write(&file, configuration.yaml()).unwrap();
+        fs::write(&file, text).unwrap();
         let mut command = command(env!("CARGO_BIN_EXE_vestibule"));
         let process = Process::start(command.args(["serve", "--config"]).arg(&file));
         let vestibule = Self {
