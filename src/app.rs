@@ -28,9 +28,9 @@ use crate::{
 /// How often what is over is forgotten, and what was used is written down.
 const SWEEP: Duration = Duration::from_secs(15);
 /// How often a provider that does not answer is asked.
-const PROVIDER_RETRY: Duration = Duration::from_secs(5);
-/// How often a provider that answers is asked for its metadata anew.
-const PROVIDER_REFRESH: Duration = Duration::from_hours(1);
+const PROVIDER_RETRY: Duration = Duration::from_secs(2);
+/// How often a provider that answers is asked for its metadata anew: also how late an outage is noticed.
+const PROVIDER_REFRESH: Duration = Duration::from_mins(1);
 
 /// A running Vestibule.
 pub struct App {

@@ -8,6 +8,8 @@
 mod cache;
 mod claims;
 mod headers;
+#[cfg(test)]
+mod tests;
 
 use thiserror::Error;
 

@@ -281,7 +281,7 @@ impl IdentityProvider for OidcProvider {
     }
 
     fn state(&self) -> ProviderState {
-        if self.discovery.known().is_some() {
+        if self.discovery.answers() {
             ProviderState::Ready
         } else {
             ProviderState::Unreachable

@@ -3,7 +3,14 @@
 //! Both are fetched when they are first needed, and kept: an old document serves while the provider is away, and never
 //! gives way to a damaged one.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -17,7 +24,7 @@ use super::http::{HttpClient, HttpError, require_secure};
 use crate::{clock::Timestamp, identity::ProviderError};
 
 /// How often a provider that does not answer is asked at most.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(2);
 /// How often keys are fetched at most because a token names one that is not known.
 const KEY_RETRY: Duration = Duration::from_mins(1);
 /// How long keys serve before they are asked for anew: a key that the provider withdrew is trusted no longer than that.
@@ -60,6 +67,8 @@ pub(super) struct Discovery {
     /// When each was last asked for; whoever holds the lock asks, everybody else waits for the answer.
     metadata_asked: Mutex<Option<Timestamp>>,
     keys_asked: Mutex<KeysAsked>,
+    /// Whether it answered when it was last asked for its metadata.
+    answers: AtomicBool,
 }
 
 /// When the keys were last asked for. Apart, so that a key that changed right after the first fetch is found at once.
@@ -78,11 +87,17 @@ impl Discovery {
             keys: ArcSwapOption::empty(),
             metadata_asked: Mutex::default(),
             keys_asked: Mutex::default(),
+            answers: AtomicBool::new(false),
         }
     }
 
     pub(super) fn known(&self) -> Option<Arc<Metadata>> {
         self.metadata.load_full()
+    }
+
+    /// Whether its metadata is known, and it answered when it was last asked.
+    pub(super) fn answers(&self) -> bool {
+        self.answers.load(Ordering::Relaxed)
     }
 
     /// The metadata that is known, or else a new attempt to get it.
@@ -102,7 +117,9 @@ impl Discovery {
                 .ok_or_else(|| unreachable("it did not answer a moment ago"));
         }
         *asked = Some(now);
-        let metadata = Arc::new(self.fetch_metadata().await?);
+        let fetched = self.fetch_metadata().await;
+        self.answers.store(fetched.is_ok(), Ordering::Relaxed);
+        let metadata = Arc::new(fetched?);
         self.metadata.store(Some(Arc::clone(&metadata)));
         Ok(metadata)
     }

@@ -3,7 +3,7 @@
 //! `openidconnect` verifies signature, issuer, audience, expiry and nonce. What it leaves to its caller is checked
 //! here, on the same bytes.
 
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::DateTime;
@@ -42,6 +42,12 @@ pub(super) enum IdTokenError {
 
 fn refused(why: impl fmt::Display) -> IdTokenError {
     IdTokenError::Refused(why.to_string())
+}
+
+/// An error of a library with what lies behind it: often only that says what was wrong.
+fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// What an ID token is compared with.
@@ -128,7 +134,7 @@ fn verify_signature(
                 SignatureVerificationError::NoMatchingKey
                 | SignatureVerificationError::CryptoError(_),
             ) => IdTokenError::UnknownKey,
-            error => refused(error),
+            error => refused(with_causes(&error)),
         })?;
     if let Some(claimed) = claims.access_token_hash() {
         let actual = token.signing_alg().map_err(refused).and_then(|alg| {

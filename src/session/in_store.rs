@@ -32,8 +32,8 @@ const ENDED_MEMORY: Duration = Duration::from_mins(10);
 const CACHE: usize = 100_000;
 /// The first byte of a record. Another version means: log in again.
 const VERSION: u8 = 1;
-/// The longest record that is read, in bytes.
-const MAX_RECORD: usize = 256 * 1024;
+/// The longest record that is read, in bytes: longer than all that a provider may say of somebody.
+const MAX_RECORD: usize = 2 * 1024 * 1024;
 
 /// What the store holds of a session, sealed.
 #[derive(Serialize, Deserialize)]

@@ -24,11 +24,10 @@ fn printed(mut vestibule: Vestibule) -> String {
     vestibule.process.signal("TERM");
     let status = vestibule.process.wait();
     assert!(status.success());
-    let output = wait_for("the last line", || {
+    wait_for("the last line", || {
         let output = vestibule.process.output();
         output.contains("told to stop").then_some(output)
-    });
-    output
+    })
 }
 
 fn lines(output: &str) -> Vec<Value> {

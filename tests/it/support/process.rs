@@ -56,7 +56,10 @@ impl Process {
                         return found;
                     }
                 }
-                Err(_) => panic!("it did not say what was expected, but:\n{}", self.output()),
+                Err(error) => panic!(
+                    "{error}; it did not say what was expected, but:\n{}",
+                    self.output()
+                ),
             }
         }
     }
