@@ -46,7 +46,7 @@ fn refused(why: impl fmt::Display) -> IdTokenError {
 
 /// An error of a library with what lies behind it: often only that says what was wrong.
 fn with_causes(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let causes = std::iter::successors(error.source(), |cause: &&dyn Error| (*cause).source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
