@@ -45,12 +45,7 @@ impl Browser {
 
     /// Follows a link on a page.
     pub fn follow(&mut self, from: &Url, href: &str) -> Page {
-        self.navigate(
-            "GET",
-            from.join(href).unwrap(),
-            Vec::new(),
-            Some(from.clone()),
-        )
+        self.navigate("GET", from.join(href).unwrap(), Vec::new(), Some(from))
     }
 
     /// Sends a form of a page.
@@ -62,7 +57,7 @@ impl Browser {
             "POST",
             from.join(action).unwrap(),
             body.into_bytes(),
-            Some(from.clone()),
+            Some(from),
         )
     }
 
@@ -160,10 +155,10 @@ impl Browser {
         self.try_exchange(method, &Url::parse(url).unwrap(), headers, body)
     }
 
-    fn navigate(&mut self, method: &str, url: Url, body: Vec<u8>, from: Option<Url>) -> Page {
+    fn navigate(&mut self, method: &str, url: Url, body: Vec<u8>, from: Option<&Url>) -> Page {
         let (mut method, mut url, mut body) = (method.to_owned(), url, body);
         self.visited.clear();
-        let mut site = from.as_ref().map_or("none", |from| site(from, &url));
+        let mut site = from.map_or("none", |from| site(from, &url));
         for _ in 0..20 {
             self.visited.push(url.clone());
             let mut headers = vec![
@@ -366,7 +361,7 @@ pub fn attribute(html: &str, element: &str, name: &str) -> Option<String> {
 pub fn hidden_fields(html: &str) -> Vec<(String, String)> {
     html.match_indices("<input")
         .filter_map(|(at, _)| {
-            let tag = &html[at..at + html[at..].find('>')? + 1];
+            let tag = &html[at..=at + html[at..].find('>')?];
             if !tag.contains("hidden") {
                 return None;
             }

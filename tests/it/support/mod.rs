@@ -1,10 +1,6 @@
 //! What the journeys need: processes that end with the test, a raw client, a browser's cookie jar.
 
 #![allow(dead_code, reason = "each journey uses some of it")]
-#![expect(
-    clippy::allow_attributes,
-    reason = "whether all of it is used depends on the journeys that are built"
-)]
 
 pub mod browser;
 pub mod in_process;
