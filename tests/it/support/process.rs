@@ -5,6 +5,7 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
+    time::Duration,
 };
 
 /// A process of ours, killed when it goes. Its output is kept.
@@ -50,16 +51,11 @@ impl Process {
     /// The next line of its standard output that `wanted` takes.
     pub fn line<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> T {
         loop {
-            match self.first.recv_timeout(std::time::Duration::from_secs(20)) {
-                Ok(line) => {
-                    if let Some(found) = wanted(&line) {
-                        return found;
-                    }
-                }
-                Err(error) => panic!(
-                    "{error}; it did not say what was expected, but:\n{}",
-                    self.output()
-                ),
+            let Ok(line) = self.first.recv_timeout(Duration::from_secs(20)) else {
+                panic!("it did not say what was expected, but:\n{}", self.output())
+            };
+            if let Some(found) = wanted(&line) {
+                return found;
             }
         }
     }
