@@ -7,6 +7,7 @@
 use std::{
     fmt::Display,
     fs::{self, OpenOptions},
+    io::{self, ErrorKind},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -66,10 +67,44 @@ fn failed(cause: impl Display) -> StoreError {
 }
 
 fn open(path: &Path) -> Result<Database, StoreError> {
-    // A process that died while it made the file leaves it so, and so does whoever empties it.
-    if fs::metadata(path).is_ok_and(|file| file.len() == 0) {
-        warn!(path = %path.display(), "the session store was empty: nobody is signed in any more");
+    match fs::metadata(path) {
+        Ok(file) if file.len() > 0 => {}
+        // Whoever empties it leaves it so.
+        Ok(_) => {
+            warn!(path = %path.display(), "the session store was empty: nobody is signed in any more");
+            make(path)?;
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => make(path)?,
+        Err(error) => return Err(failed(format!("{}: {error}", path.display()))),
     }
+    open_file(path)
+}
+
+/// Makes the file beside its place and moves it there when it is whole: a crash on the way leaves nothing that the
+/// next start could not read.
+fn make(path: &Path) -> Result<(), StoreError> {
+    let told = |error: io::Error| failed(format!("{}: {error}", path.display()));
+    let draft = path.with_extension("new");
+    if let Err(error) = fs::remove_file(&draft)
+        && error.kind() != ErrorKind::NotFound
+    {
+        return Err(told(error));
+    }
+    let database = open_file(&draft)?;
+    // Both tables are made here, so that a reader always finds them.
+    let transaction = database.begin_write().map_err(failed)?;
+    transaction.open_table(RECORDS).map_err(failed)?;
+    transaction.open_table(ENDS).map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    drop(database);
+    fs::rename(&draft, path).map_err(told)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(told)
+}
+
+fn open_file(path: &Path) -> Result<Database, StoreError> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -78,7 +113,7 @@ fn open(path: &Path) -> Result<Database, StoreError> {
         .mode(0o600)
         .open(path)
         .map_err(|error| failed(format!("{}: {error}", path.display())))?;
-    let database = Database::builder()
+    Database::builder()
         .set_cache_size(CACHE)
         .create_file(file)
         .map_err(|error| match error {
@@ -86,13 +121,7 @@ fn open(path: &Path) -> Result<Database, StoreError> {
                 failed(format!("{} is in use by another process", path.display()))
             }
             error => failed(format!("{}: {error}", path.display())),
-        })?;
-    // Both tables are made here, so that a reader always finds them.
-    let transaction = database.begin_write().map_err(failed)?;
-    transaction.open_table(RECORDS).map_err(failed)?;
-    transaction.open_table(ENDS).map_err(failed)?;
-    transaction.commit().map_err(failed)?;
-    Ok(database)
+        })
 }
 
 fn write<T>(
