@@ -8,6 +8,7 @@ use std::{
     fmt::Display,
     fs::{self, OpenOptions},
     os::unix::fs::OpenOptionsExt,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
@@ -40,7 +41,7 @@ pub struct EmbeddedStore {
 impl EmbeddedStore {
     /// Opens the file, or makes it with mode 0600.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let database = open(path)?;
+        let database = guarded(|| open(path)).map_err(|StoreError(cause)| named(path, &cause))?;
         Ok(Self {
             path: path.to_owned(),
             database: Arc::new(RwLock::new(Some(database))),
@@ -61,8 +62,17 @@ impl EmbeddedStore {
     }
 }
 
+/// What redb reads it trusts, and panics where a damaged file says what cannot be: a failure like any other here.
+fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(failed("the file is damaged")))
+}
+
 fn failed(cause: impl Display) -> StoreError {
     StoreError(cause.to_string())
+}
+
+fn named(path: &Path, cause: &str) -> StoreError {
+    StoreError(format!("{}: {cause}", path.display()))
 }
 
 fn open(path: &Path) -> Result<Database, StoreError> {
@@ -77,15 +87,13 @@ fn open(path: &Path) -> Result<Database, StoreError> {
         .truncate(false)
         .mode(0o600)
         .open(path)
-        .map_err(|error| failed(format!("{}: {error}", path.display())))?;
+        .map_err(failed)?;
     let database = Database::builder()
         .set_cache_size(CACHE)
         .create_file(file)
         .map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => {
-                failed(format!("{} is in use by another process", path.display()))
-            }
-            error => failed(format!("{}: {error}", path.display())),
+            redb::DatabaseError::DatabaseAlreadyOpen => failed("in use by another process"),
+            error => failed(error),
         })?;
     // Both tables are made here, so that a reader always finds them.
     let transaction = database.begin_write().map_err(failed)?;
@@ -102,15 +110,22 @@ fn write<T>(
 ) -> Result<T, StoreError> {
     let written = {
         let shared = database.read().unwrap_or_else(PoisonError::into_inner);
-        shared.as_ref().map(|database| commit(database, change))
+        shared
+            .as_ref()
+            .map(|database| guarded(|| commit(database, change)))
     };
     match written {
         Some(Ok(value)) => Ok(value),
         // The database stays unusable after an I/O error; whether this write was kept is not known.
         failure => {
             let mut exclusive = database.write().unwrap_or_else(PoisonError::into_inner);
-            *exclusive = None;
-            *exclusive = open(path).ok();
+            let unusable = exclusive.take();
+            // It flushes when it goes, and can stumble over the same damage.
+            let _ = guarded(|| {
+                drop(unusable);
+                Ok(())
+            });
+            *exclusive = guarded(|| open(path)).ok();
             Err(match failure {
                 Some(Err(error)) => error,
                 _ => failed("the file could not be opened after a failed write"),
@@ -184,7 +199,7 @@ impl Store for EmbeddedStore {
                 (until > now.seconds()).then(|| value.to_vec())
             }))
         };
-        let outcome = read();
+        let outcome = guarded(read);
         Box::pin(async move { outcome })
     }
 
