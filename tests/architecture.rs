@@ -85,7 +85,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["src/crypto/"]),
     ("hpke", &["src/crypto/"]),
     ("p256", &["src/crypto/"]),
-    // An assertion is verified as an application would: with a library, and not by us.
+    // The assertion's test reads it as an application would.
     ("jsonwebtoken", &["src/crypto/", "src/assertion/tests.rs"]),
     ("sha2", &["src/crypto/"]),
     ("subtle", &["src/crypto/"]),

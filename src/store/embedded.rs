@@ -7,8 +7,9 @@
 use std::{
     fmt::Display,
     fs::{self, OpenOptions},
-    io::{self, ErrorKind},
+    io::ErrorKind,
     os::unix::fs::OpenOptionsExt,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
@@ -41,7 +42,7 @@ pub struct EmbeddedStore {
 impl EmbeddedStore {
     /// Opens the file, or makes it with mode 0600.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let database = open(path)?;
+        let database = guarded(|| open(path)).map_err(|StoreError(cause)| named(path, &cause))?;
         Ok(Self {
             path: path.to_owned(),
             database: Arc::new(RwLock::new(Some(database))),
@@ -62,8 +63,17 @@ impl EmbeddedStore {
     }
 }
 
+/// What redb reads it trusts, and panics where a damaged file says what cannot be: a failure like any other here.
+fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(failed("the file is damaged")))
+}
+
 fn failed(cause: impl Display) -> StoreError {
     StoreError(cause.to_string())
+}
+
+fn named(path: &Path, cause: &str) -> StoreError {
+    StoreError(format!("{}: {cause}", path.display()))
 }
 
 fn open(path: &Path) -> Result<Database, StoreError> {
@@ -75,7 +85,7 @@ fn open(path: &Path) -> Result<Database, StoreError> {
             make(path)?;
         }
         Err(error) if error.kind() == ErrorKind::NotFound => make(path)?,
-        Err(error) => return Err(failed(format!("{}: {error}", path.display()))),
+        Err(error) => return Err(failed(error)),
     }
     open_file(path)
 }
@@ -83,25 +93,17 @@ fn open(path: &Path) -> Result<Database, StoreError> {
 /// Makes the file beside its place and moves it there when it is whole: a crash on the way leaves nothing that the
 /// next start could not read.
 fn make(path: &Path) -> Result<(), StoreError> {
-    let told = |error: io::Error| failed(format!("{}: {error}", path.display()));
     let draft = path.with_extension("new");
-    if let Err(error) = fs::remove_file(&draft)
-        && error.kind() != ErrorKind::NotFound
-    {
-        return Err(told(error));
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
     }
-    let database = open_file(&draft)?;
-    // Both tables are made here, so that a reader always finds them.
-    let transaction = database.begin_write().map_err(failed)?;
-    transaction.open_table(RECORDS).map_err(failed)?;
-    transaction.open_table(ENDS).map_err(failed)?;
-    transaction.commit().map_err(failed)?;
-    drop(database);
-    fs::rename(&draft, path).map_err(told)?;
+    drop(open_file(&draft)?);
+    fs::rename(&draft, path).map_err(failed)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::File::open(folder)
         .and_then(|folder| folder.sync_all())
-        .map_err(told)
+        .map_err(failed)
 }
 
 fn open_file(path: &Path) -> Result<Database, StoreError> {
@@ -112,16 +114,20 @@ fn open_file(path: &Path) -> Result<Database, StoreError> {
         .truncate(false)
         .mode(0o600)
         .open(path)
-        .map_err(|error| failed(format!("{}: {error}", path.display())))?;
-    Database::builder()
+        .map_err(failed)?;
+    let database = Database::builder()
         .set_cache_size(CACHE)
         .create_file(file)
         .map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => {
-                failed(format!("{} is in use by another process", path.display()))
-            }
-            error => failed(format!("{}: {error}", path.display())),
-        })
+            redb::DatabaseError::DatabaseAlreadyOpen => failed("in use by another process"),
+            error => failed(error),
+        })?;
+    // Both tables are made here, so that a reader always finds them.
+    let transaction = database.begin_write().map_err(failed)?;
+    transaction.open_table(RECORDS).map_err(failed)?;
+    transaction.open_table(ENDS).map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    Ok(database)
 }
 
 fn write<T>(
@@ -131,15 +137,22 @@ fn write<T>(
 ) -> Result<T, StoreError> {
     let written = {
         let shared = database.read().unwrap_or_else(PoisonError::into_inner);
-        shared.as_ref().map(|database| commit(database, change))
+        shared
+            .as_ref()
+            .map(|database| guarded(|| commit(database, change)))
     };
     match written {
         Some(Ok(value)) => Ok(value),
         // The database stays unusable after an I/O error; whether this write was kept is not known.
         failure => {
             let mut exclusive = database.write().unwrap_or_else(PoisonError::into_inner);
-            *exclusive = None;
-            *exclusive = open(path).ok();
+            let unusable = exclusive.take();
+            // It flushes when it goes, and can stumble over the same damage.
+            let _ = guarded(|| {
+                drop(unusable);
+                Ok(())
+            });
+            *exclusive = guarded(|| open(path)).ok();
             Err(match failure {
                 Some(Err(error)) => error,
                 _ => failed("the file could not be opened after a failed write"),
@@ -213,7 +226,7 @@ impl Store for EmbeddedStore {
                 (until > now.seconds()).then(|| value.to_vec())
             }))
         };
-        let outcome = read();
+        let outcome = guarded(read);
         Box::pin(async move { outcome })
     }
 

@@ -410,7 +410,12 @@ fn a_store_with_a_flipped_byte_is_refused_or_read_and_nothing_falls_over() {
             process.try_wait().map(Some)
         });
         if let Some(status) = ended {
-            assert_eq!(status.code(), Some(1), "{at}: {}", process.output());
+            let said = process.output();
+            assert_eq!(status.code(), Some(1), "{at}: {said}");
+            assert!(
+                said.contains("vestibule: cannot open the session store"),
+                "{at}: {said}"
+            );
         } else {
             let cookie = format!("vestibule={handle}");
             let answer = raw::request(
@@ -500,7 +505,7 @@ fn a_second_process_on_the_same_data_says_so() {
 
     let output = cannot_start(folder.path(), &second);
 
-    assert_sentence(&output, &["sessions.redb is in use by another process"]);
+    assert_sentence(&output, &["sessions.redb: in use by another process"]);
     let alive = raw::request(first.metrics, "GET", "/readyz", "metrics", &[]).unwrap();
     assert_eq!(alive.status, 200);
 }
