@@ -875,3 +875,17 @@ mod the_law {
         assert_eq!(names, ["std::fmt::self", "std::fmt::Write"]);
     }
 }
+
+#[test]
+fn there_is_one_tls_stack() {
+    let lock = fs::read_to_string(project().join("Cargo.lock")).unwrap();
+
+    for banned in ["openssl", "openssl-sys", "native-tls"] {
+        let line = format!("name = \"{banned}\"");
+        assert!(
+            !lock.contains(&line),
+            "{banned} has come in; rustls is the one stack"
+        );
+    }
+    assert!(lock.contains("name = \"rustls\""));
+}

@@ -175,7 +175,7 @@ fn bind_decisions(
 ) -> Result<(SocketAddr, Server), BindError> {
     let parts = parts.clone();
     let csrf = Data::new(Csrf::new(parts.keyring.csrf()?));
-    let names = Data::new(IdentityNames::new(&parts.header_names)?);
+    let names = Data::new(IdentityNames::new(&parts.header_names).map_err(BindError::HeaderName)?);
     let trusted = Data::new(TrustedProxies::new(settings.trusted_proxies.clone()));
     let cookies = Data::new(Cookies::new(&parts.places, &parts.lifetimes));
     listen!(

@@ -18,7 +18,6 @@ use super::{
     error::{self, VerifyError},
     here::given_reference,
     respond,
-    server::BindError,
 };
 use crate::{
     flow::{Authorizer, Credential, Question},
@@ -31,10 +30,10 @@ use crate::{
 pub(super) struct IdentityNames(Vec<HeaderName>);
 
 impl IdentityNames {
-    pub(super) fn new(names: &[String]) -> Result<Self, BindError> {
-        let name = |name: &String| {
-            HeaderName::from_bytes(name.as_bytes()).map_err(|_| BindError::HeaderName(name.clone()))
-        };
+    /// The first name that headers cannot have is the error.
+    pub(super) fn new(names: &[String]) -> Result<Self, String> {
+        let name =
+            |name: &String| HeaderName::from_bytes(name.as_bytes()).map_err(|_| name.clone());
         names.iter().map(name).collect::<Result<_, _>>().map(Self)
     }
 }
