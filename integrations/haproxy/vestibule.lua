@@ -23,7 +23,7 @@ local PLACE = set [[ forwarded x-real-ip x-forwarded-for x-forwarded-host x-forw
 
 -- Who a request says that it is. Some applications read "_" and "." as "-", so every spelling counts.
 local IDENTITY = set [[ remote-user remote-email remote-groups remote-name x-forwarded-user x-forwarded-email x-forwarded-groups
-  x-forwarded-preferred-username x-forwarded-access-token ]]
+  x-forwarded-preferred-username x-forwarded-access-token x-forwarded-name ]]
 
 local function folded(name)
   return (name:lower():gsub("[_.]", "-"))
@@ -31,6 +31,7 @@ end
 
 local function is_identity(name)
   return IDENTITY[name] or name:find("^x%-pomerium%-") or name:find("^x%-auth%-request%-")
+    or name:find("^x%-vestibule%-")
 end
 
 -- HAProxy's tables of headers count from 0.

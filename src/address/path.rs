@@ -163,11 +163,6 @@ impl Target {
             None => self.raw_path.to_string(),
         }
     }
-
-    /// The query as it was sent, without `?`.
-    pub fn query(&self) -> Option<&str> {
-        self.query.as_deref()
-    }
 }
 
 fn canonical(path: &str) -> Result<CanonicalPath, AddressError> {

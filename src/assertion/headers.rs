@@ -1,33 +1,20 @@
 //! The headers that a proxy copies to the application.
 
-use std::sync::Arc;
-
 use super::{AssertionSettings, HeaderSet, claims};
 use crate::identity::Identity;
 
 /// The longest value of one claim in a header, in bytes after encoding.
 const MAX_VALUE: usize = 8 * 1024;
 
-/// Every configured header with its value, empty where there is none: a header that is left out would leave the
-/// client's own in place.
+/// A value for every configured header, empty where there is none: a header that is left out would leave the client's
+/// own in place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdentityHeaders {
-    names: Arc<[String]>,
-    values: Vec<String>,
-}
+pub struct IdentityHeaders(Vec<String>);
 
 impl IdentityHeaders {
     /// The values in the order of [`super::Assertions::header_names`], each of visible ASCII and blanks.
     pub fn values(&self) -> impl Iterator<Item = &str> {
-        self.values.iter().map(String::as_str)
-    }
-
-    /// Names in lower case, with their values.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.names
-            .iter()
-            .map(String::as_str)
-            .zip(self.values.iter().map(String::as_str))
+        self.0.iter().map(String::as_str)
     }
 }
 
@@ -41,7 +28,7 @@ enum Source {
 /// The configured headers, in order, each once.
 #[derive(Debug)]
 pub(super) struct HeaderPlan {
-    names: Arc<[String]>,
+    names: Vec<String>,
     sources: Vec<Source>,
 }
 
@@ -58,11 +45,8 @@ impl HeaderPlan {
                 planned.push((name, source));
             }
         }
-        let (names, sources): (Vec<_>, _) = planned.into_iter().unzip();
-        Self {
-            names: names.into(),
-            sources,
-        }
+        let (names, sources) = planned.into_iter().unzip();
+        Self { names, sources }
     }
 
     pub(super) fn names(&self) -> &[String] {
@@ -78,10 +62,7 @@ impl HeaderPlan {
 
     /// The headers about nobody.
     pub(super) fn anonymous(&self) -> IdentityHeaders {
-        IdentityHeaders {
-            names: Arc::clone(&self.names),
-            values: vec![String::new(); self.names.len()],
-        }
+        IdentityHeaders(vec![String::new(); self.names.len()])
     }
 
     pub(super) fn fill(&self, identity: &Identity, assertion: &str) -> IdentityHeaders {
@@ -89,10 +70,7 @@ impl HeaderPlan {
             Source::Assertion => assertion.to_owned(),
             Source::Claim(claim) => header_value(identity, claim),
         });
-        IdentityHeaders {
-            names: Arc::clone(&self.names),
-            values: values.collect(),
-        }
+        IdentityHeaders(values.collect())
     }
 }
 

@@ -97,10 +97,8 @@ fn told(
         panic!("it is open to everybody")
     };
     let headers = assertions.headers(&permit, live, now).unwrap();
-    headers
-        .iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    let names = assertions.header_names().iter().cloned();
+    names.zip(headers.values().map(str::to_owned)).collect()
 }
 
 fn value<'a>(headers: &'a [(String, String)], name: &str) -> &'a str {

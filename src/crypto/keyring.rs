@@ -21,7 +21,7 @@ pub struct KeySettings {
     /// PEM text of P-256 private keys (SEC1 or PKCS#8), the first signs, all are published. Absent: made once and kept
     /// in `data_dir`.
     pub signing_keys: Option<Secret>,
-    /// The folder for keys that were made here, mode 0600.
+    /// The folder for keys that were made here; their files have mode 0600.
     pub data_dir: PathBuf,
 }
 

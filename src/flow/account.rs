@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use thiserror::Error;
 
 use super::{Credential, Place, Visit, Visits};
 use crate::{
@@ -13,17 +12,6 @@ use crate::{
     policy::{AccessRequest, ClientKind, Decision, Policy},
     session::{Audience, LiveSession, SessionError, SessionSettings},
 };
-
-/// Why nothing could be shown.
-#[derive(Debug, Error)]
-pub enum AccountError {
-    /// The session could not be looked up.
-    #[error("cannot look up the session")]
-    Session(#[from] SessionError),
-    /// The assertion could not be made.
-    #[error("cannot make the assertion")]
-    Assertion(#[from] AssertionError),
-}
 
 /// A person, their session, and until when it lasts.
 #[derive(Clone, Debug)]
@@ -103,7 +91,7 @@ impl Account {
         &self,
         place: &Place,
         profile: &Profile,
-    ) -> Result<Option<String>, AccountError> {
+    ) -> Result<Option<String>, AssertionError> {
         let Ok(target) = Target::parse("/") else {
             return Ok(None);
         };

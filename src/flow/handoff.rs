@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long a sealed query may be under way.
-pub(super) const HANDOFF_LIFETIME: Duration = Duration::from_mins(5);
+const HANDOFF_LIFETIME: Duration = Duration::from_mins(5);
 /// How far the other side's clock may be off.
 const SKEW: Duration = Duration::from_mins(1);
 

@@ -15,11 +15,11 @@ mod verdict;
 mod visit;
 
 pub use self::{
-    account::{Account, AccountError, Profile},
+    account::{Account, Profile},
     authorize::{AuthorizeError, Authorizer, Question},
     login::{Arrival, Departure, Login, LoginError, LoginParts, Step},
     logout::Logout,
-    pending::{Attempts, KeptAttempt, Tries},
+    pending::{ATTEMPT_LIFETIME, Attempts, KeptAttempt, TRIES_SPAN, Tries},
     place::{FlowSettings, Place, Places},
     return_to::SafeRedirect,
     verdict::{Challenge, Decided, Refusal, Verdict},

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// From beginning to end of a login, the provider's pages included.
-pub(super) const ATTEMPT_LIFETIME: Duration = Duration::from_mins(10);
+pub const ATTEMPT_LIFETIME: Duration = Duration::from_mins(10);
 /// Attempts that one browser keeps at most: its `Cookie` header must stay small.
 const MAX_ATTEMPTS: usize = 5;
 /// Characters that they have together at most: proxies refuse a line of more than 8 KiB, and so every page of the host.
@@ -155,7 +155,7 @@ pub struct Tries {
 /// each round has four.
 const MAX_TRIES: u32 = 4;
 /// How long a try counts.
-pub(super) const TRIES_SPAN: Duration = Duration::from_secs(30);
+pub const TRIES_SPAN: Duration = Duration::from_secs(30);
 
 impl Tries {
     /// Counts one more login for `page`, on top of what the browser remembers.

@@ -66,9 +66,9 @@ pub struct Answer {
 /// Whether a provider can be used just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProviderState {
-    /// Its metadata is known.
+    /// It answered when it was last asked.
     Ready,
-    /// Nothing is known of it yet, or no longer.
+    /// It did not, or was not asked yet.
     Unreachable,
 }
 

@@ -1,4 +1,4 @@
-//! May this person do this? Pure: no I/O, no clock but the argument, no HTTP type.
+//! May this person do this? Pure: no I/O, no clock, no HTTP type.
 //!
 //! [`Policy::compile`] turns the routes of the configuration into rules once; [`Policy::decide`] asks them, for each
 //! request, without allocating. The first route in the order of the configuration that is about the host and the path

@@ -205,7 +205,8 @@ impl SessionStore {
 
     /// How many sessions are in memory.
     pub fn cached(&self) -> usize {
-        self.cache.len()
+        let is_live = |entry: &&Entry| matches!(entry, Entry::Live(_));
+        self.cache.pin().values().filter(is_live).count()
     }
 
     async fn read(

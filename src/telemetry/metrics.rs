@@ -29,13 +29,13 @@ pub struct OutcomeLabels {
 pub struct Metrics {
     /// Questions of proxies.
     pub decisions: Family<DecisionLabels, Counter>,
-    /// Logins that came to an end.
+    /// Logins that came back from the provider, or needed none.
     pub logins: Family<OutcomeLabels, Counter>,
     /// Sign-outs.
     pub logouts: Family<OutcomeLabels, Counter>,
     /// Sessions in memory.
     pub sessions_in_memory: Gauge,
-    /// 1 while the provider's metadata is known.
+    /// 1 while the provider answers.
     pub provider_ready: Gauge,
     /// 1 while the store takes writes.
     pub store_ready: Gauge,
@@ -64,7 +64,7 @@ impl Metrics {
         );
         registry.register(
             "provider_ready",
-            "Whether the identity provider is known",
+            "Whether the identity provider answers",
             provider_ready.clone(),
         );
         registry.register(

@@ -11,7 +11,7 @@ use cookie::{Cookie, SameSite};
 
 use crate::{
     address::Origin,
-    flow::{Attempts, Credential, KeptAttempt, Place, Places, Tries},
+    flow::{ATTEMPT_LIFETIME, Attempts, Credential, KeptAttempt, Place, Places, TRIES_SPAN, Tries},
     session::SessionSettings,
 };
 
@@ -22,9 +22,6 @@ const TRIES: &str = "vestibule-tries";
 const HOST_PREFIX: &str = "__Host-";
 /// For a cookie that several hosts share, which `__Host-` forbids.
 const SECURE_PREFIX: &str = "__Secure-";
-/// How long a login that has begun is kept.
-const ATTEMPT_AGE: Duration = Duration::from_mins(10);
-const TRIES_AGE: Duration = Duration::from_mins(1);
 /// No browser keeps a cookie longer (RFC 6265bis §5.5).
 const MAX_AGE: Duration = Duration::from_hours(9600);
 
@@ -127,7 +124,7 @@ impl Cookies {
         set(
             prefixed(LOGIN, origin) + &attempt.id,
             attempt.sealed,
-            ATTEMPT_AGE,
+            ATTEMPT_LIFETIME,
             None,
             origin,
         )
@@ -149,7 +146,7 @@ impl Cookies {
         set(
             prefixed(TRIES, origin),
             tries.to_text(),
-            TRIES_AGE,
+            TRIES_SPAN,
             None,
             origin,
         )

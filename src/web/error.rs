@@ -18,7 +18,8 @@ use super::{
     respond::{self, STYLE},
 };
 use crate::{
-    flow::{AccountError, AuthorizeError, LoginError},
+    assertion::AssertionError,
+    flow::{AuthorizeError, LoginError},
     identity::ProviderError,
     proxy::DialectError,
     session::SessionError,
@@ -117,7 +118,6 @@ pub(super) fn refuse(
 /// A reason, as the denied page says it.
 pub(super) fn in_words(reason: &str) -> &'static str {
     match reason {
-        "unknown_host" => "This address is not one that is protected here.",
         "no_route" => "No rule covers this page.",
         "ambiguous_path" => "The address of this page can be read in more than one way.",
         "reserved_path" => "The proxy asked about a page that belongs to the sign-in service.",
@@ -147,9 +147,9 @@ pub(super) enum WebError {
     /// A session could not be looked up or ended.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// Nothing could be shown.
+    /// The assertion could not be made.
     #[error(transparent)]
-    Account(#[from] AccountError),
+    Assertion(#[from] AssertionError),
     /// A page could not be written.
     #[error("a page could not be written")]
     Page,
@@ -172,10 +172,8 @@ impl ResponseError for WebError {
                 LoginError::Provider(ProviderError::Refused(_)) => StatusCode::FORBIDDEN,
                 _ => StatusCode::BAD_REQUEST,
             },
-            Self::Session(_) | Self::Account(AccountError::Session(_)) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Self::Account(_) | Self::Page => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Session(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Assertion(_) | Self::Page => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -347,13 +345,13 @@ fn words(error: &WebError) -> (&'static str, &'static str, &'static str, bool) {
             false,
         ),
         WebError::Login(error) => login_words(error),
-        WebError::Session(_) | WebError::Account(AccountError::Session(_)) => (
+        WebError::Session(_) => (
             "Please wait a moment",
             "Sessions cannot be reached just now. You have not been signed out.",
             LATER,
             false,
         ),
-        WebError::Account(_) | WebError::Page => (
+        WebError::Assertion(_) | WebError::Page => (
             "Something went wrong",
             "The page could not be made.",
             LATER,

@@ -37,6 +37,6 @@ pub struct ServerSettings {
     pub metrics_address: SocketAddr,
     /// Who may ask for decisions.
     pub trusted_proxies: Vec<IpNet>,
-    /// Threads per listener; none means one per processor.
+    /// Threads for pages, and as many for decisions; none means one per processor.
     pub workers: Option<usize>,
 }

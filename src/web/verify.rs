@@ -77,7 +77,7 @@ pub(super) async fn verify<D: Dialect + 'static>(
 ) -> HttpResponse {
     let reference = given_reference(&http).map_or_else(|| references.next(), str::to_owned);
     let name = dialect.name();
-    match ask(
+    let asked = ask(
         &http,
         &**dialect,
         &trusted,
@@ -85,9 +85,13 @@ pub(super) async fn verify<D: Dialect + 'static>(
         &cookies,
         &reference,
     )
-    .await
-    {
-        Ok((decision, reason, reply)) => {
+    .await;
+    let answered = asked.and_then(|(decision, reason, reply)| {
+        let response = answer(reply, &names, &csrf, &reference)?;
+        Ok((decision, reason, response))
+    });
+    match answered {
+        Ok((decision, reason, response)) => {
             metrics
                 .decisions
                 .get_or_create(&DecisionLabels {
@@ -96,8 +100,7 @@ pub(super) async fn verify<D: Dialect + 'static>(
                     reason,
                 })
                 .inc();
-            answer(reply, &names, &csrf, reference)
-                .unwrap_or_else(|error| error::refuse(&error, name, "", &metrics))
+            response
         }
         Err(error) => error::refuse(&error, name, &reference, &metrics),
     }
@@ -163,7 +166,7 @@ fn answer(
     reply: Reply,
     names: &IdentityNames,
     csrf: &Csrf,
-    reference: String,
+    reference: &str,
 ) -> Result<HttpResponse, VerifyError> {
     let status = StatusCode::from_u16(reply.status).map_err(|_| VerifyError::Reply)?;
     let mut response = HttpResponse::build(status);
@@ -186,7 +189,7 @@ fn answer(
     if let Some(authenticate) = &reply.authenticate {
         response.insert_header((header::WWW_AUTHENTICATE, authenticate.as_str()));
     }
-    response.insert_header(("x-request-id", reference.as_str()));
+    response.insert_header(("x-request-id", reference));
     Ok(match reply.body {
         Body::Empty => response.finish(),
         Body::Problem {
@@ -208,7 +211,7 @@ fn answer(
                 &host,
                 refusal.session.as_deref(),
                 refusal.reason,
-                reference,
+                reference.to_owned(),
                 csrf,
             );
             respond::page(status, &page).map_err(|_| VerifyError::Reply)?
