@@ -10,7 +10,7 @@ use crate::{
     assertion::{AssertionError, Assertions},
     clock::{Clock, Timestamp},
     policy::{AccessRequest, ClientKind, Decision, Policy},
-    session::{Audience, LiveSession, SessionError, SessionSettings},
+    session::{LiveSession, SessionError, SessionSettings},
 };
 
 /// A person, their session, and until when it lasts.
@@ -55,21 +55,7 @@ impl Account {
         place: &Place,
         credential: Credential<'_>,
     ) -> Result<Option<Profile>, SessionError> {
-        self.of(credential, self.visits.places().audience(place))
-            .await
-    }
-
-    /// Who shows a credential of the authenticate host.
-    pub async fn known(&self, credential: Credential<'_>) -> Result<Option<Profile>, SessionError> {
-        self.of(credential, self.visits.places().authenticate_audience())
-            .await
-    }
-
-    async fn of(
-        &self,
-        credential: Credential<'_>,
-        audience: Audience<'_>,
-    ) -> Result<Option<Profile>, SessionError> {
+        let audience = self.visits.places().audience(place);
         let now = self.clock.now();
         match self.visits.find(credential, audience, now).await? {
             Visit::Person(live) => {

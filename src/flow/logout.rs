@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Credential, Place, Visits};
-use crate::{clock::Clock, session::SessionError};
+use super::{Credential, Place, Visit, Visits};
+use crate::{
+    clock::Clock,
+    session::{LiveSession, SessionError},
+};
 
 /// Logs people out.
 pub struct Logout {
@@ -17,8 +20,33 @@ impl Logout {
         Self { visits, clock }
     }
 
+    /// Whose session ends when a browser leaves `place`: the application's, or on the authenticate host its own.
+    pub async fn who(
+        &self,
+        place: &Place,
+        session: Credential<'_>,
+        authenticate: Credential<'_>,
+    ) -> Result<Option<Arc<LiveSession>>, SessionError> {
+        let now = self.clock.now();
+        let places = self.visits.places();
+        let shown = self.visits.find(session, places.audience(place), now);
+        if let Visit::Person(live) = shown.await? {
+            return Ok(Some(live));
+        }
+        if !place.is_authenticate {
+            return Ok(None);
+        }
+        let own = self
+            .visits
+            .find(authenticate, places.authenticate_audience(), now);
+        match own.await? {
+            Visit::Person(live) => Ok(Some(live)),
+            Visit::Nobody | Visit::Unusable => Ok(None),
+        }
+    }
+
     /// Ends the sessions that a browser shows on `place`: the application's, and on the authenticate host its own. They
-    /// are over for good when this returns without an error.
+    /// are over for good when this returns without an error; one that ended while the store did not work is told to it now.
     pub async fn leave(
         &self,
         place: &Place,

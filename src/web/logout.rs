@@ -16,7 +16,7 @@ use super::{
     respond::{self, STYLE, add_cookie},
 };
 use crate::{
-    flow::{Account, Credential, Login, Logout},
+    flow::{Login, Logout},
     telemetry::Metrics,
 };
 
@@ -31,7 +31,6 @@ pub(super) async fn sign_out(
     http: HttpRequest,
     form: Bytes,
     here: Here,
-    account: Data<Account>,
     logout: Data<Logout>,
     login: Data<Login>,
     cookies: Data<Cookies>,
@@ -42,34 +41,22 @@ pub(super) async fn sign_out(
     let host = origin.host().name();
     let session = cookies.credential(&http, Kind::Session, origin.is_secure());
     let authenticate = cookies.credential(&http, Kind::Authenticate, origin.is_secure());
-    let shown = if cookies.kind(&here.place) == Kind::Session {
-        session
-    } else {
-        authenticate
-    };
-    let profile = match account.profile(&here.place, shown).await? {
-        None if here.place.is_authenticate => account.known(authenticate).await?,
-        profile => profile,
-    };
-    if let Some(profile) = profile {
-        let proof = if http.method() == Method::POST {
-            field(&form, "csrf")
-        } else {
-            None
-        };
-        if !csrf.is_meant(&http, proof.as_deref(), &profile.live, host) {
+    let live = logout.who(&here.place, session, authenticate).await?;
+    if let Some(live) = &live {
+        let is_form = http.method() == Method::POST;
+        let proof = field(&form, "csrf").filter(|_| is_form);
+        if !csrf.is_meant(&http, proof.as_deref(), live, host) {
             let page = SignOutPage {
                 style: STYLE,
                 host: host.to_owned(),
-                csrf: csrf.proof(&profile.live, host),
+                csrf: csrf.proof(live, host),
             };
             return respond::page(StatusCode::OK, &page);
         }
-        logout.leave(&here.place, session, authenticate).await?;
+    }
+    logout.leave(&here.place, session, authenticate).await?;
+    if live.is_some() {
         metrics.logout("success");
-    } else {
-        // A session that ended here may still be in a store that did not work then.
-        logout.leave(&here.place, shown, Credential::None).await?;
     }
     let mut response = respond::page(StatusCode::OK, &goodbye(&here, &login))?;
     add_cookie(&mut response, &cookies.delete(Kind::Session, origin))?;
