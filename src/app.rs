@@ -70,6 +70,7 @@ impl App {
         ));
         let assertions = Arc::new(Assertions::new(Arc::clone(&keyring), settings.assertion));
         let redirect = format!("{}/oauth2/callback", settings.flow.authenticate);
+        let issuer = settings.provider.issuer.clone();
         let provider = Arc::new(
             OidcProvider::new(settings.provider, &redirect)
                 .context("cannot prepare the provider")?,
@@ -83,7 +84,7 @@ impl App {
         }
         let places = Places::new(Arc::clone(&policy), settings.flow);
         let handles = Arc::new(Handles::new(&keyring)?);
-        let visits = Visits::new(places.clone(), handles, Arc::clone(&sessions));
+        let visits = Visits::new(places.clone(), handles, Arc::clone(&sessions), &issuer);
         let metrics = Arc::new(Metrics::new());
         let authorizer = Authorizer::new(
             Arc::clone(&policy),

@@ -77,7 +77,8 @@ impl FromIterator<Ambiguity> for Ambiguities {
     }
 }
 
-/// A path that begins with `/` and has one reading: unreserved bytes unescaped, escapes in upper case, no dot segment.
+/// A path that begins with `/` and has one reading: what may stand unescaped is, other escapes are in upper case, and
+/// there is no dot segment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CanonicalPath {
     text: Box<str>,
@@ -173,10 +174,13 @@ fn canonical(path: &str) -> Result<CanonicalPath, AddressError> {
     if path.contains(';') {
         ambiguities.insert(Ambiguity::Semicolon);
     }
-    let text: Box<str> = if path.contains('%') {
-        unescape(path, &mut ambiguities)?.into()
-    } else {
+    let is_plain_path = path
+        .bytes()
+        .all(|byte| is_plain(byte) || matches!(byte, b'/' | b';'));
+    let text: Box<str> = if is_plain_path {
         path.into()
+    } else {
+        unescape(path, &mut ambiguities)?.into()
     };
     if has_dot_segment(&text) {
         return Err(AddressError::DotSegment);
@@ -187,14 +191,21 @@ fn canonical(path: &str) -> Result<CanonicalPath, AddressError> {
     Ok(CanonicalPath { text, ambiguities })
 }
 
-/// Unescapes unreserved bytes (RFC 3986 §6.2.2.2), spells the other escapes in upper case, and notes what is ambiguous.
+/// Spells each byte in one way (RFC 3986 §6.2.2): as itself where a path may have it, escaped in upper case otherwise;
+/// and notes what is ambiguous.
 fn unescape(path: &str, ambiguities: &mut Ambiguities) -> Result<String, AddressError> {
     let mut text = String::with_capacity(path.len());
     let mut decoded = Vec::with_capacity(path.len());
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {
         if byte != b'%' {
-            text.push(char::from(byte));
+            // Browsers send a few bytes as they are that others escape: they are spelled in one way too.
+            if is_plain(byte) || matches!(byte, b'/' | b';') {
+                text.push(char::from(byte));
+            } else {
+                text.push('%');
+                text.extend([byte >> 4, byte & 15].map(upper_hex));
+            }
             decoded.push(byte);
             continue;
         }
@@ -218,7 +229,7 @@ fn unescape(path: &str, ambiguities: &mut Ambiguities) -> Result<String, Address
             _ => {}
         }
         decoded.push(byte);
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+        if is_plain(byte) {
             text.push(char::from(byte));
         } else {
             text.push('%');
@@ -229,6 +240,12 @@ fn unescape(path: &str, ambiguities: &mut Ambiguities) -> Result<String, Address
         ambiguities.insert(Ambiguity::InvalidUtf8);
     }
     Ok(text)
+}
+
+/// What a path has as itself in its one spelling: `pchar` of RFC 3986 §3.3, without `;`, which is noted when it is
+/// escaped. Applications unescape all of them, so that `/%40x` is `/@x`.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte)
 }
 
 fn upper_hex(nibble: u8) -> char {
@@ -310,6 +327,12 @@ mod tests {
             ("/%61dmin", "/admin"),
             ("/a%20b", "/a%20b"),
             ("/caf%c3%a9", "/caf%C3%A9"),
+            ("/%40admin/x", "/@admin/x"),
+            ("/v1/x%3acancel", "/v1/x:cancel"),
+            ("/%21%24%26%27%28%29%2a%2b%2c%3d", "/!$&'()*+,="),
+            ("/a|b", "/a%7Cb"),
+            ("/a%7cb", "/a%7Cb"),
+            ("/\"<>^`{}", "/%22%3C%3E%5E%60%7B%7D"),
             ("/a.b/..c/d.", "/a.b/..c/d."),
             ("/main...feature", "/main...feature"),
             ("/x?y=/../z", "/x"),
@@ -417,6 +440,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn to_escape_a_byte_changes_nothing(path in "/[!$&'()*+,:=@a-zA-Z0-9_~|^-]{1,20}", at: prop::sample::Index) {
+            let at = 1 + at.index(path.len() - 1);
+            let escaped = format!("{}%{:02x}{}", &path[..at], path.as_bytes()[at], &path[at + 1..]);
+
+            let read = |raw: &str| Target::parse(raw).map(|target| target.path);
+            prop_assert_eq!(read(&escaped), read(&path));
+        }
+
         #[test]
         fn reading_twice_changes_nothing(raw in "/[a-zA-Z0-9%./;_~ -]{0,40}") {
             if let Ok(target) = Target::parse(&raw) {

@@ -117,8 +117,11 @@ fn header_value(identity: &Identity, claim: &str) -> String {
 
 fn escape(text: &str, in_list: bool) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
+    let last = text.len().saturating_sub(1);
+    for (at, byte) in text.bytes().enumerate() {
         match byte {
+            // Whoever reads headers drops blanks at their ends, and two values would become one.
+            b' ' if at == 0 || at == last => escaped.push_str("%20"),
             b'%' => escaped.push_str("%25"),
             b',' if in_list => escaped.push_str("%2C"),
             b' '..=b'~' => escaped.push(char::from(byte)),
@@ -139,6 +142,6 @@ fn fit(value: &str) -> String {
     if value.len() > MAX_VALUE {
         String::new()
     } else {
-        value.trim().to_owned()
+        value.to_owned()
     }
 }

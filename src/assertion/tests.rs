@@ -255,7 +255,7 @@ async fn a_header_has_visible_ascii_alone_and_a_list_can_be_taken_apart_again() 
 
     assert_eq!(
         value(&headers, "remote-name"),
-        "Ann%0D%0AX-Evil: 1, %2541%7F%C3%A5"
+        "%20Ann%0D%0AX-Evil: 1, %2541%7F%C3%A5%20"
     );
     assert_eq!(value(&headers, "remote-groups"), "engineering,a%2Cb,100%25");
     assert_eq!(value(&headers, "x-pomerium-claim-department"), "r&d,ops");

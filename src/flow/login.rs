@@ -344,7 +344,12 @@ impl Login {
     ) -> Result<Arrival, LoginError> {
         let handles = self.parts.visits.handles();
         let places = self.places();
-        let authenticate_handle = Some(handles.issue(session, places.authenticate_audience())?);
+        // An application on the authenticate host sees that host's cookies. This one would log it in everywhere else.
+        let authenticate_handle = if places.authenticate_is_application() {
+            None
+        } else {
+            Some(handles.issue(session, places.authenticate_audience())?)
+        };
         match next {
             Next::Page { page } => {
                 let place = self.place_of(page)?;

@@ -67,6 +67,11 @@ impl Places {
         &self.settings.authenticate
     }
 
+    /// Whether an application is served on the authenticate host.
+    pub fn authenticate_is_application(&self) -> bool {
+        self.policy.knows(self.settings.authenticate.host())
+    }
+
     /// The parent domain whose hosts share a cookie.
     pub fn cookie_domain(&self) -> Option<&str> {
         self.settings.cookie_domain.as_deref()

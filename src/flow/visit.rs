@@ -37,15 +37,23 @@ pub struct Visits {
     places: Places,
     handles: Arc<Handles>,
     sessions: Arc<SessionStore>,
+    issuer: Arc<str>,
 }
 
 impl Visits {
-    /// Looks into `sessions` for handles that `handles` opens.
-    pub fn new(places: Places, handles: Arc<Handles>, sessions: Arc<SessionStore>) -> Self {
+    /// Looks into `sessions` for handles that `handles` opens. Only who logged in at `issuer` counts: a provider that was
+    /// given up takes its sessions along.
+    pub fn new(
+        places: Places,
+        handles: Arc<Handles>,
+        sessions: Arc<SessionStore>,
+        issuer: &str,
+    ) -> Self {
         Self {
             places,
             handles,
             sessions,
+            issuer: issuer.into(),
         }
     }
 
@@ -85,10 +93,9 @@ impl Visits {
         let Some(id) = self.id(credential, audience) else {
             return Ok(Visit::Unusable);
         };
-        Ok(self
-            .sessions
-            .find(&id, now)
-            .await?
+        let live = self.sessions.find(&id, now).await?;
+        Ok(live
+            .filter(|live| live.session().identity.issuer == *self.issuer)
             .map_or(Visit::Nobody, Visit::Person))
     }
 }

@@ -22,12 +22,14 @@ pub(super) fn merge(
         ));
     }
     // An address is only as verified as the one who names it says.
-    if userinfo.contains_key("email") {
+    let names_address = userinfo.contains_key("email");
+    if names_address {
         claims.remove("email");
         claims.remove("email_verified");
     }
     for (name, value) in userinfo {
-        let kept = PROTOCOL.contains(&name.as_str())
+        let kept = name == "email_verified" && !names_address
+            || PROTOCOL.contains(&name.as_str())
             || matches!(&*name, "acr" | "amr" | "auth_time" | "sid");
         if !kept {
             claims.insert(name, value);
@@ -171,6 +173,15 @@ mod tests {
         ] {
             assert!(merge(token.clone(), object(info)).is_err());
         }
+    }
+
+    #[test]
+    fn userinfo_can_not_verify_an_address_that_it_does_not_name() {
+        let token = object(json!({"sub": "u", "email": "ceo@b.test", "email_verified": false}));
+
+        let merged = merge(token, object(json!({"sub": "u", "email_verified": true}))).unwrap();
+
+        assert_eq!(identity("corp", "i", merged).unwrap().email, None);
     }
 
     #[test]

@@ -114,8 +114,12 @@ fn list(
 
 /// Each entry is a user id, and an e-mail address where it reads like one.
 fn users(route: &RouteSettings, report: &mut Report) -> Vec<Criterion> {
-    let ids = texts(&route.allowed_users, spell_as_is, report);
-    let addresses: Vec<String> = ids
+    // What reads as an address is one: at some providers a person chooses their `sub`, and could choose another's address.
+    let (addresses, ids): (Vec<String>, Vec<String>) =
+        texts(&route.allowed_users, spell_as_is, report)
+            .into_iter()
+            .partition(|id| spell_email(id, Part::Whole).is_ok());
+    let addresses = addresses
         .iter()
         .filter_map(|id| spell_email(id, Part::Whole).ok())
         .collect();

@@ -147,7 +147,7 @@ impl SessionStore {
                 None => return Ok(None),
             },
         };
-        if now >= self.settings.over_at(live.seen(), live.session.ends) {
+        if now >= self.settings.over_at(live.seen(), &live.session) {
             return Ok(None);
         }
         // A clock that was turned back puts nothing off.
@@ -159,6 +159,10 @@ impl SessionStore {
     /// is over in this process all the same, and a sweep tells the store as soon as that works again.
     pub async fn end(&self, id: &SessionId, now: Timestamp) -> Result<(), SessionError> {
         let key = id.key();
+        // Who shows a handle again that ended long ago must not make the disk work each time.
+        if let Some(Entry::Ended(_)) = self.cache.pin().get(&key) {
+            return Ok(());
+        }
         self.cache.pin().insert(key, Entry::Ending);
         self.remove(key, now).await
     }
@@ -256,7 +260,7 @@ impl SessionStore {
         Ok(Renewal {
             key: live.id.key(),
             value,
-            until: self.settings.over_at(seen, live.session.ends),
+            until: self.settings.over_at(seen, &live.session),
         })
     }
 
@@ -311,9 +315,7 @@ impl SessionStore {
         cache.retain(|_, entry| match entry {
             Entry::Ending => true,
             Entry::Ended(at) => now.since(*at) < ENDED_MEMORY,
-            Entry::Live(session) => {
-                now < self.settings.over_at(session.seen(), session.session.ends)
-            }
+            Entry::Live(session) => now < self.settings.over_at(session.seen(), &session.session),
         });
         if cache.len() <= CACHE {
             return;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Session;
 use crate::clock::Timestamp;
 
 /// How sessions are kept, and for how long.
@@ -26,7 +27,11 @@ pub enum StoreKind {
 
 impl SessionSettings {
     /// When a session that was last used at `seen` is over, if nobody uses it again.
-    pub fn over_at(&self, seen: Timestamp, ends: Timestamp) -> Timestamp {
-        ends.min(seen + self.idle)
+    pub fn over_at(&self, seen: Timestamp, session: &Session) -> Timestamp {
+        // A limit that was lowered since the login holds for it too.
+        session
+            .ends
+            .min(session.signed_in + self.absolute)
+            .min(seen + self.idle)
     }
 }

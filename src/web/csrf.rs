@@ -3,7 +3,10 @@
 //! A request that changes something counts when the browser says that it comes from our own page or from the address
 //! bar (`Sec-Fetch-Site`), or when it carries a proof that only the session's owner could read.
 
-use actix_web::HttpRequest;
+use actix_web::{
+    HttpRequest,
+    http::{Method, header::HeaderValue},
+};
 
 use crate::{crypto::MacKey, session::LiveSession};
 
@@ -41,16 +44,16 @@ impl Csrf {
     }
 }
 
-/// Whether the browser says that the request comes from this very origin, or from the person.
+/// Whether the browser says that the request comes from this very origin, or from the person. A GET must be a page that
+/// somebody goes to: an image in what somebody else wrote on this origin is none.
 fn is_own(http: &HttpRequest) -> bool {
-    let mut sites = http.headers().get_all("sec-fetch-site");
-    match (
-        sites
-            .next()
-            .map(actix_web::http::header::HeaderValue::as_bytes),
-        sites.next(),
-    ) {
-        (Some(site), None) => matches!(site, b"same-origin" | b"none"),
-        _ => false,
-    }
+    let only = |name: &str| {
+        let mut values = http.headers().get_all(name);
+        let value = values.next().map(HeaderValue::as_bytes);
+        value.filter(|_| values.next().is_none())
+    };
+    let is_here = matches!(only("sec-fetch-site"), Some(b"same-origin" | b"none"));
+    let is_page = only("sec-fetch-mode") == Some(b"navigate".as_slice())
+        && only("sec-fetch-dest") == Some(b"document".as_slice());
+    is_here && (is_page || http.method() != Method::GET)
 }

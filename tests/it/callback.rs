@@ -660,7 +660,11 @@ routes:
     let out = browser.ask(
         "GET",
         "https://app.example.com/.pomerium/sign_out",
-        &[("Sec-Fetch-Site", "none")],
+        &[
+            ("Sec-Fetch-Site", "none"),
+            ("Sec-Fetch-Mode", "navigate"),
+            ("Sec-Fetch-Dest", "document"),
+        ],
         b"",
     );
     lines.extend(out.all("set-cookie").map(str::to_owned));

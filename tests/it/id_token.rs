@@ -765,7 +765,7 @@ fn groups_of_any_other_shape_than_a_list_of_texts_are_none() {
         (json!({"engineering": true}), ""),
         (json!({"0": "engineering"}), ""),
         (json!(["Engineering"]), "Engineering"),
-        (json!(["engineering "]), "engineering"),
+        (json!(["engineering "]), "engineering%20"),
         (
             json!(["engineering\r\nX-Admin: 1"]),
             "engineering%0D%0AX-Admin: 1",

@@ -661,6 +661,39 @@ fn another_site_can_sign_nobody_out() {
     assert_eq!(status(&vestibule, &configuration, "app", &cookie), 401);
 }
 
+/// What a browser says of a page that a person goes to.
+fn page_from(site: &str) -> [(&str, &str); 3] {
+    [
+        ("Sec-Fetch-Site", site),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Sec-Fetch-Dest", "document"),
+    ]
+}
+
+#[test]
+fn an_image_in_a_page_of_the_same_origin_signs_nobody_out() {
+    let (configuration, _provider, vestibule) = running(ROUTES);
+    let app = configuration.url("app");
+    let (mut browser, handle) = signed_in(&configuration, "app", "alice@example.com");
+
+    for (mode, destination) in [
+        ("no-cors", "image"),
+        ("navigate", "iframe"),
+        ("cors", "empty"),
+    ] {
+        let headers = [
+            ("Sec-Fetch-Site", "same-origin"),
+            ("Sec-Fetch-Mode", mode),
+            ("Sec-Fetch-Dest", destination),
+        ];
+        let answer = browser.ask("GET", &format!("{app}/.pomerium/sign_out"), &headers, b"");
+        assert_eq!(answer.all("set-cookie").count(), 0, "a page that asks");
+    }
+
+    let cookie = format!("vestibule={handle}");
+    assert_eq!(status(&vestibule, &configuration, "app", &cookie), 202);
+}
+
 #[test]
 fn who_shows_a_proof_or_asks_from_the_same_origin_is_signed_out() {
     let (configuration, _provider, vestibule) = running(ROUTES);
@@ -680,8 +713,8 @@ fn who_shows_a_proof_or_asks_from_the_same_origin_is_signed_out() {
                 &[("Sec-Fetch-Site", "cross-site"), ("X-CSRF-Token", &proof)],
                 b"",
             ),
-            "same-origin" => browser.ask("GET", &url, &[("Sec-Fetch-Site", "same-origin")], b""),
-            "typed" => browser.ask("GET", &url, &[("Sec-Fetch-Site", "none")], b""),
+            "same-origin" => browser.ask("GET", &url, &page_from("same-origin"), b""),
+            "typed" => browser.ask("GET", &url, &page_from("none"), b""),
             _ => {
                 let body = format!("csrf={proof}");
                 browser.ask("POST", &url, &[form], body.as_bytes())

@@ -177,7 +177,11 @@ fn a_sign_out_that_cannot_be_kept_is_not_acknowledged_and_ends_here_all_the_same
     limit(&vestibule, "4096");
 
     let url = format!("{app}/.pomerium/sign_out");
-    let own = [("Sec-Fetch-Site", "same-origin")];
+    let own = [
+        ("Sec-Fetch-Site", "same-origin"),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Sec-Fetch-Dest", "document"),
+    ];
     let answer = browser.ask("GET", &url, &own, b"");
 
     assert_eq!(answer.status, 503);

@@ -18,6 +18,8 @@ const TAKEN: &[&str] = &[
     "allow",
     "alt-svc",
     "authorization",
+    "x-auth-request-redirect",
+    "x-pomerium-authorization",
     "cache-control",
     "clear-site-data",
     "connection",
