@@ -174,10 +174,7 @@ fn canonical(path: &str) -> Result<CanonicalPath, AddressError> {
     if path.contains(';') {
         ambiguities.insert(Ambiguity::Semicolon);
     }
-    let is_plain_path = path
-        .bytes()
-        .all(|byte| is_plain(byte) || matches!(byte, b'/' | b';'));
-    let text: Box<str> = if is_plain_path {
+    let text: Box<str> = if path.bytes().all(may_stand) {
         path.into()
     } else {
         unescape(path, &mut ambiguities)?.into()
@@ -200,12 +197,7 @@ fn unescape(path: &str, ambiguities: &mut Ambiguities) -> Result<String, Address
     while let Some(byte) = bytes.next() {
         if byte != b'%' {
             // Browsers send a few bytes as they are that others escape: they are spelled in one way too.
-            if is_plain(byte) || matches!(byte, b'/' | b';') {
-                text.push(char::from(byte));
-            } else {
-                text.push('%');
-                text.extend([byte >> 4, byte & 15].map(upper_hex));
-            }
+            spell(byte, may_stand(byte), &mut text);
             decoded.push(byte);
             continue;
         }
@@ -229,12 +221,7 @@ fn unescape(path: &str, ambiguities: &mut Ambiguities) -> Result<String, Address
             _ => {}
         }
         decoded.push(byte);
-        if is_plain(byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push('%');
-            text.extend([byte >> 4, byte & 15].map(upper_hex));
-        }
+        spell(byte, is_plain(byte), &mut text);
     }
     if std::str::from_utf8(&decoded).is_err() {
         ambiguities.insert(Ambiguity::InvalidUtf8);
@@ -246,6 +233,20 @@ fn unescape(path: &str, ambiguities: &mut Ambiguities) -> Result<String, Address
 /// escaped. Applications unescape all of them, so that `/%40x` is `/@x`.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte)
+}
+
+/// What is left as it is where it was not escaped: the plain bytes, and what structures a path.
+fn may_stand(byte: u8) -> bool {
+    is_plain(byte) || matches!(byte, b'/' | b';')
+}
+
+fn spell(byte: u8, as_itself: bool, text: &mut String) {
+    if as_itself {
+        text.push(char::from(byte));
+    } else {
+        text.push('%');
+        text.extend([byte >> 4, byte & 15].map(upper_hex));
+    }
 }
 
 fn upper_hex(nibble: u8) -> char {

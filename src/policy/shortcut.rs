@@ -112,17 +112,16 @@ fn list(
     })
 }
 
-/// Each entry is a user id, and an e-mail address where it reads like one.
+/// Each entry is an e-mail address where it reads like one, and a user id otherwise: at some providers a person chooses
+/// their `sub`, and could choose another's address.
 fn users(route: &RouteSettings, report: &mut Report) -> Vec<Criterion> {
-    // What reads as an address is one: at some providers a person chooses their `sub`, and could choose another's address.
-    let (addresses, ids): (Vec<String>, Vec<String>) =
-        texts(&route.allowed_users, spell_as_is, report)
-            .into_iter()
-            .partition(|id| spell_email(id, Part::Whole).is_ok());
-    let addresses = addresses
-        .iter()
-        .filter_map(|id| spell_email(id, Part::Whole).ok())
-        .collect();
+    let (mut ids, mut addresses) = (Vec::new(), Vec::new());
+    for entry in texts(&route.allowed_users, spell_as_is, report) {
+        match spell_email(&entry, Part::Whole) {
+            Ok(address) => addresses.push(address),
+            Err(_) => ids.push(entry),
+        }
+    }
     let mut criteria = one_of(ids, report, |label, ids| {
         Criterion::user(label, StringMatcher::one_of(ids))
     });

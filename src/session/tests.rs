@@ -372,3 +372,30 @@ async fn a_session_that_ended_while_the_store_was_broken_ends_in_the_store_too()
     sessions.sweep(later + seconds(7_200)).await.unwrap();
     assert!(sessions.find(begun.id(), later).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn a_limit_that_was_lowered_holds_for_old_sessions_too() {
+    let store = Arc::new(MemoryStore::default());
+    let begun = sessions(&store).begin(ann(), START).await.unwrap();
+    let settings = SessionSettings {
+        store: StoreKind::Memory,
+        idle: seconds(600),
+        absolute: seconds(60),
+    };
+    let lowered = SessionStore::new(Arc::clone(&store) as Arc<dyn Store>, keyring(1), settings);
+
+    assert!(
+        lowered
+            .find(begun.id(), START + seconds(59))
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        lowered
+            .find(begun.id(), START + seconds(60))
+            .await
+            .unwrap()
+            .is_none()
+    );
+}

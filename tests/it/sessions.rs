@@ -760,3 +760,16 @@ fn a_planted_session_does_not_become_the_victims() {
     let cookie = format!("vestibule={planted}");
     assert_eq!(status(&vestibule, &configuration, "app", &cookie), 401);
 }
+
+#[test]
+fn who_logged_in_at_a_provider_that_was_given_up_is_nobody() {
+    let (configuration, _provider, vestibule) = running(ROUTES);
+    let (_, handle) = signed_in(&configuration, "app", "alice@example.com");
+    let cookie = format!("vestibule={handle}");
+    assert_eq!(status(&vestibule, &configuration, "app", &cookie), 202);
+
+    let elsewhere = configuration.clone().at("http://127.0.0.1:9");
+    let vestibule = vestibule.again_after("TERM", &elsewhere);
+
+    assert_eq!(status(&vestibule, &elsewhere, "app", &cookie), 401);
+}
