@@ -8,7 +8,10 @@ use std::{
 };
 
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use zeroize::Zeroizing;
 
 use super::{CryptoError, HandoffKey, MacKey, Purpose, Sealer, Secret, SigningKeys, random_bytes};
@@ -79,6 +82,26 @@ impl Keyring {
             self.secret.expose(),
             b"vestibule/csrf",
         )?))
+    }
+
+    /// The key of the built-in provider's ID tokens. Another than that of the assertions, so that none of the two can
+    /// ever pass for the other.
+    pub fn provider(&self) -> Result<SigningKeys, CryptoError> {
+        // All but one in 2^32 values are keys.
+        for attempt in 0..=u8::MAX {
+            let info = [b"vestibule/provider/".as_slice(), &[attempt]].concat();
+            let seed = derive(self.secret.expose(), &info)?;
+            if let Some(keys) = SigningKeys::from_seed(&seed) {
+                return keys;
+            }
+        }
+        Err(CryptoError::Seal)
+    }
+
+    /// What Vestibule shows to its built-in provider as its client's secret.
+    pub fn client_secret(&self) -> Result<Secret, CryptoError> {
+        let secret = derive(self.secret.expose(), b"vestibule/client-secret")?;
+        Ok(Secret::new(BASE64_URL_SAFE_NO_PAD.encode(*secret)))
     }
 
     /// The key pair of the handoff.

@@ -39,7 +39,7 @@ pub enum CryptoError {
     #[error("the signing key is not a P-256 private key in PEM (SEC1 or PKCS#8): {0}")]
     SigningKey(String),
     /// A key file could not be read, made or kept.
-    #[error("cannot keep the key file {path}")]
+    #[error("cannot use the key file {path}")]
     File {
         /// The file.
         path: String,

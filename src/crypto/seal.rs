@@ -19,6 +19,16 @@ pub enum Purpose {
     Handoff,
     /// A session in a store.
     Record,
+    /// The accounts of the built-in provider.
+    Accounts,
+    /// What a form of the built-in provider must not forget.
+    Ticket,
+    /// An authorization code of the built-in provider.
+    Code,
+    /// An access token of the built-in provider.
+    Token,
+    /// The cookie of whoever changes how they sign in.
+    Desk,
 }
 
 impl Purpose {
@@ -28,6 +38,11 @@ impl Purpose {
             Self::Login => "login",
             Self::Handoff => "handoff",
             Self::Record => "record",
+            Self::Accounts => "accounts",
+            Self::Ticket => "ticket",
+            Self::Code => "code",
+            Self::Token => "token",
+            Self::Desk => "desk",
         }
     }
 }

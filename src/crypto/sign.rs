@@ -3,13 +3,13 @@
 use std::fmt;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use p256::{
     SecretKey,
     elliptic_curve::{Generate, sec1::ToSec1Point},
     pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding},
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{CryptoError, Secret, digest, hex};
@@ -18,6 +18,7 @@ use super::{CryptoError, Secret, digest, hex};
 pub struct SigningKeys {
     header: Header,
     active: EncodingKey,
+    public: DecodingKey,
     jwks: String,
 }
 
@@ -25,6 +26,16 @@ impl SigningKeys {
     /// Reads concatenated PEM blocks, each SEC1 (`EC PRIVATE KEY`) or PKCS#8 (`PRIVATE KEY`).
     pub fn from_pem(pem: &str) -> Result<Self, CryptoError> {
         let keys = blocks(pem).map(read_key).collect::<Result<Vec<_>, _>>()?;
+        Self::of(&keys)
+    }
+
+    /// The one key that these bytes are, if they are one.
+    pub(super) fn from_seed(seed: &[u8; 32]) -> Option<Result<Self, CryptoError>> {
+        let key = SecretKey::from_slice(seed).ok()?;
+        Some(Self::of(&[key]))
+    }
+
+    fn of(keys: &[SecretKey]) -> Result<Self, CryptoError> {
         let first = keys
             .first()
             .ok_or_else(|| CryptoError::SigningKey("there is no PEM block".to_owned()))?;
@@ -37,6 +48,7 @@ impl SigningKeys {
         Ok(Self {
             header,
             active: EncodingKey::from_ec_der(der.as_bytes()),
+            public: DecodingKey::from_ec_der(first.public_key().to_sec1_point(false).as_bytes()),
             jwks: json!({ "keys": jwks }).to_string(),
         })
     }
@@ -52,6 +64,17 @@ impl SigningKeys {
     /// Signs claims (RFC 7515 compact form, ES256).
     pub fn sign(&self, claims: &impl Serialize) -> Result<String, CryptoError> {
         jsonwebtoken::encode(&self.header, claims, &self.active).map_err(CryptoError::Sign)
+    }
+
+    /// The claims of a token that the active key signed, whatever they say and however old it is.
+    pub fn read<T: DeserializeOwned>(&self, token: &str) -> Result<T, CryptoError> {
+        let mut validation = Validation::new(Algorithm::ES256);
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        jsonwebtoken::decode(token, &self.public, &validation)
+            .map(|data| data.claims)
+            .map_err(|_| CryptoError::Open)
     }
 
     /// The public keys as a JWK Set (RFC 7517 §5).
