@@ -13,8 +13,9 @@ use crate::{
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionId(Zeroizing<[u8; 32]>);
 
-/// The kind of record in the store.
+/// The kinds of records in the store.
 const SESSION: u8 = b's';
+const HINT: u8 = b'h';
 
 impl SessionId {
     pub(super) fn new() -> Result<Self, CryptoError> {
@@ -29,6 +30,11 @@ impl SessionId {
     /// The bytes, for a handle or a handoff; both seal them.
     pub fn expose(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// Where what its provider gave is found.
+    pub(super) fn hint_key(&self) -> Key {
+        Key::new(HINT, digest(&*self.0))
     }
 
     /// What the session is found by.

@@ -16,7 +16,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::{Session, SessionError, SessionId, SessionSettings};
+use super::{
+    Session, SessionError, SessionId, SessionSettings, Whose,
+    ending::{self, Endings},
+};
 use crate::{
     clock::Timestamp,
     crypto::Keyring,
@@ -90,6 +93,7 @@ pub struct SessionStore {
     keyring: Arc<Keyring>,
     settings: SessionSettings,
     cache: papaya::HashMap<Key, Entry, foldhash::fast::RandomState>,
+    endings: Endings,
 }
 
 impl SessionStore {
@@ -100,6 +104,7 @@ impl SessionStore {
             keyring,
             settings,
             cache: papaya::HashMap::default(),
+            endings: Endings::default(),
         }
     }
 
@@ -110,10 +115,13 @@ impl SessionStore {
         now: Timestamp,
     ) -> Result<Arc<LiveSession>, SessionError> {
         let id = SessionId::new()?;
+        // Whoever signs in again in the second in which their sessions ended has done so afterwards.
+        let names = ending::names(&identity);
+        let signed_in = self.endings.after(&names, now);
         let session = Session {
             label: uuid::Uuid::new_v4().to_string(),
             identity,
-            signed_in: now,
+            signed_in,
             ends: now + self.settings.absolute,
         };
         let live = Arc::new(LiveSession {
@@ -124,8 +132,23 @@ impl SessionStore {
             stored_seen: AtomicI64::new(now.seconds()),
         });
         let Renewal { key, value, until } = self.record(&live, now)?;
+        if let Some(session) = ending::provider_session(&live.session.identity) {
+            let known = session.known_key();
+            self.store.put(known, Vec::new(), live.session.ends).await?;
+        }
         self.store.put(key, value, until).await?;
-        Ok(self.keep(key, live).unwrap_or_else(|live| live))
+        let live = self.keep(key, live).unwrap_or_else(|live| live);
+        self.end_if_ended(&live, &names, now);
+        Ok(live)
+    }
+
+    /// A session may have ended while it was read or begun: whoever ended it did not find it in memory then.
+    fn end_if_ended(&self, live: &LiveSession, names: &[Key], now: Timestamp) -> bool {
+        let has_ended = self.endings.has_ended(names, &live.session);
+        if has_ended {
+            self.cache.pin().insert(live.key, Entry::Ended(now));
+        }
+        has_ended
     }
 
     /// The session of an id, if it is live at `now`; using it puts its idle limit off.
@@ -155,6 +178,30 @@ impl SessionStore {
         Ok(Some(live))
     }
 
+    /// Keeps what the provider wants to see when the session ends, for as long as it lasts.
+    pub async fn keep_hint(&self, live: &LiveSession, hint: &str) -> Result<(), SessionError> {
+        let sealed = self
+            .keyring
+            .record_sealer(live.id.expose())?
+            .seal("hint", hint.as_bytes())?;
+        let until = live.session.ends;
+        Ok(self.store.put(live.id.hint_key(), sealed, until).await?)
+    }
+
+    /// What [`Self::keep_hint`] kept.
+    pub async fn hint(
+        &self,
+        id: &SessionId,
+        now: Timestamp,
+    ) -> Result<Option<String>, SessionError> {
+        let Some(sealed) = self.store.get(id.hint_key(), now).await? else {
+            return Ok(None);
+        };
+        let key = self.keyring.record_sealer(id.expose())?;
+        let hint = key.open("hint", &sealed).ok();
+        Ok(hint.and_then(|hint| String::from_utf8(hint).ok()))
+    }
+
     /// Ends a session on every host. It has been forgotten for good when this returns without an error; with one, it
     /// is over in this process all the same, and a sweep tells the store as soon as that works again.
     pub async fn end(&self, id: &SessionId, now: Timestamp) -> Result<(), SessionError> {
@@ -165,6 +212,70 @@ impl SessionStore {
         }
         self.cache.pin().insert(key, Entry::Ending);
         self.remove(key, now).await
+    }
+
+    /// Ends every session of somebody, or every one that a provider's session has led to; how many of them were in
+    /// memory. With an error they are over in this process all the same, and a sweep tells the store.
+    pub async fn end_all(&self, whose: Whose<'_>, now: Timestamp) -> Result<usize, SessionError> {
+        let name = whose.key();
+        // First for those that are being read just now, then for those in memory, then for all others.
+        self.endings.note(name, now);
+        let ended = self.end_in_memory(name, now);
+        self.keep_ending(name, now).await?;
+        Ok(ended)
+    }
+
+    /// As [`Self::end_all`], for what a stranger says: of a session that never was nothing is written down.
+    pub async fn end_provider_session(
+        &self,
+        issuer: &str,
+        sid: &str,
+        now: Timestamp,
+    ) -> Result<usize, SessionError> {
+        if self.knows(issuer, sid, now).await? {
+            let whose = Whose::ProviderSession { issuer, sid };
+            self.end_all(whose, now).await
+        } else {
+            Ok(0)
+        }
+    }
+
+    /// Whether a provider's session has led to one here.
+    pub async fn knows(
+        &self,
+        issuer: &str,
+        sid: &str,
+        now: Timestamp,
+    ) -> Result<bool, SessionError> {
+        let whose = Whose::ProviderSession { issuer, sid };
+        let known = self.store.get(whose.known_key(), now).await?;
+        Ok(known.is_some())
+    }
+
+    fn end_in_memory(&self, name: Key, now: Timestamp) -> usize {
+        let cache = self.cache.pin();
+        let over: Vec<Key> = cache
+            .iter()
+            .filter_map(|(key, entry)| match entry {
+                Entry::Live(live) => Some((key, &live.session)),
+                Entry::Ending | Entry::Ended(_) => None,
+            })
+            .filter(|(_, session)| {
+                session.signed_in <= now && ending::names(&session.identity).contains(&name)
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        for key in &over {
+            cache.insert(*key, Entry::Ended(now));
+        }
+        over.len()
+    }
+
+    async fn keep_ending(&self, name: Key, at: Timestamp) -> Result<(), SessionError> {
+        let Renewal { key, value, until } = ending::record(name, at, self.settings.absolute);
+        self.store.put(key, value, until).await?;
+        self.endings.kept(name, at);
+        Ok(())
     }
 
     async fn remove(&self, key: Key, now: Timestamp) -> Result<(), SessionError> {
@@ -185,6 +296,9 @@ impl SessionStore {
         for key in ending {
             self.remove(key, now).await?;
         }
+        for (name, at) in self.endings.unkept() {
+            self.keep_ending(name, at).await?;
+        }
         Ok(())
     }
 
@@ -193,6 +307,7 @@ impl SessionStore {
         self.catch_up(now).await?;
         self.flush(SEEN_LAG).await?;
         self.forget(now);
+        self.endings.forget(self.settings.absolute, now);
         Ok(self.store.sweep(now).await?)
     }
 
@@ -226,6 +341,13 @@ impl SessionStore {
             warn!("a record in the session store is not one of ours, or damaged");
             return Ok(None);
         };
+        let names = ending::names(&record.session.identity);
+        for name in &names {
+            let ended = self.store.get(*name, now).await?;
+            if ended.is_some_and(|ended| ending::ends(&ended, &record.session)) {
+                return Ok(None);
+            }
+        }
         let seen = record.seen.seconds();
         let live = LiveSession {
             id: id.clone(),
@@ -234,7 +356,11 @@ impl SessionStore {
             seen: AtomicI64::new(seen),
             stored_seen: AtomicI64::new(seen),
         };
-        Ok(self.keep(key, Arc::new(live)).ok())
+        let Ok(live) = self.keep(key, Arc::new(live)) else {
+            return Ok(None);
+        };
+        let has_ended = self.end_if_ended(&live, &names, now);
+        Ok((!has_ended).then_some(live))
     }
 
     /// Keeps a session in memory, or gives way to the one that is there already. `Err` when it was ended meanwhile.

@@ -3,6 +3,7 @@
 //! A session is one login. It lives in a [`crate::store`], sealed; a browser holds a [`handle`](Handles) to it, one for
 //! each host, and each sealed for that host alone. Ending the session ends all of them.
 
+mod ending;
 mod handle;
 mod in_store;
 mod lifetime;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::{
+    ending::Whose,
     handle::{Audience, Handles, SessionId},
     in_store::{LiveSession, SessionStore},
     lifetime::{SessionSettings, StoreKind},

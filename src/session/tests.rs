@@ -40,6 +40,15 @@ fn sessions(store: &Arc<MemoryStore>) -> SessionStore {
     SessionStore::new(Arc::clone(store) as Arc<dyn Store>, keyring(1), settings)
 }
 
+fn over(store: &Arc<Breakable>) -> SessionStore {
+    let settings = SessionSettings {
+        store: StoreKind::Memory,
+        idle: seconds(86_400),
+        absolute: seconds(86_400),
+    };
+    SessionStore::new(Arc::clone(store) as Arc<dyn Store>, keyring(1), settings)
+}
+
 /// A store that takes no writes while it is broken.
 #[derive(Default)]
 struct Breakable {
@@ -345,19 +354,7 @@ fn ten_thousand_mutated_handles_open_nothing() {
 #[tokio::test]
 async fn a_session_that_ended_while_the_store_was_broken_ends_in_the_store_too() {
     let store = Arc::new(Breakable::default());
-    let settings = SessionSettings {
-        store: StoreKind::Memory,
-        idle: seconds(86_400),
-        absolute: seconds(86_400),
-    };
-    let on = |store: &Arc<Breakable>| {
-        SessionStore::new(
-            Arc::clone(store) as Arc<dyn Store>,
-            keyring(1),
-            settings.clone(),
-        )
-    };
-    let sessions = on(&store);
+    let sessions = over(&store);
     let begun = sessions.begin(ann(), START).await.unwrap();
     store.set_broken(true);
 
@@ -368,7 +365,13 @@ async fn a_session_that_ended_while_the_store_was_broken_ends_in_the_store_too()
     store.set_broken(false);
     sessions.sweep(later).await.unwrap();
 
-    assert!(on(&store).find(begun.id(), later).await.unwrap().is_none());
+    assert!(
+        over(&store)
+            .find(begun.id(), later)
+            .await
+            .unwrap()
+            .is_none()
+    );
     sessions.sweep(later + seconds(7_200)).await.unwrap();
     assert!(sessions.find(begun.id(), later).await.unwrap().is_none());
 }
@@ -398,4 +401,152 @@ async fn a_limit_that_was_lowered_holds_for_old_sessions_too() {
             .unwrap()
             .is_none()
     );
+}
+
+fn at_provider_session(sid: &str) -> Identity {
+    let claims = serde_json::json!({ "sid": sid });
+    Identity {
+        claims: Claims::from_json(claims.as_object().unwrap()),
+        ..ann()
+    }
+}
+
+/// Everything of Ann's.
+const ANN: Whose<'_> = Whose::Person {
+    issuer: "https://idp.example.com",
+    subject: "u1",
+};
+
+async fn is_live(sessions: &SessionStore, id: &SessionId, now: Timestamp) -> bool {
+    sessions.find(id, now).await.unwrap().is_some()
+}
+
+#[tokio::test]
+async fn every_session_of_a_person_ends_in_memory_in_the_store_and_after_a_restart() {
+    let store = Arc::new(MemoryStore::default());
+    let first = sessions(&store);
+    let one = first.begin(ann(), START).await.unwrap();
+    let other = first.begin(ann(), START + seconds(5)).await.unwrap();
+    let unread = sessions(&store).begin(ann(), START).await.unwrap();
+    let stranger = Identity {
+        subject: "somebody else".to_owned(),
+        ..ann()
+    };
+    let stranger = first.begin(stranger, START).await.unwrap();
+    let elsewhere = Identity {
+        issuer: "https://other.example.com".to_owned(),
+        ..ann()
+    };
+    let elsewhere = first.begin(elsewhere, START).await.unwrap();
+
+    let now = START + seconds(10);
+    let ended = first.end_all(ANN, now).await.unwrap();
+
+    assert_eq!(ended, 2);
+    let restarted = sessions(&store);
+    for sessions in [&first, &restarted] {
+        for id in [one.id(), other.id(), unread.id()] {
+            assert!(!is_live(sessions, id, now).await);
+        }
+        for id in [stranger.id(), elsewhere.id()] {
+            assert!(is_live(sessions, id, now).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_at_the_provider_ends_those_that_it_led_to() {
+    let store = Arc::new(MemoryStore::default());
+    let first = sessions(&store);
+    let one = first.begin(at_provider_session("a"), START).await.unwrap();
+    let other = first.begin(at_provider_session("b"), START).await.unwrap();
+    let without = first.begin(ann(), START).await.unwrap();
+    let issuer = ann().issuer;
+    let whose = Whose::ProviderSession {
+        issuer: &issuer,
+        sid: "a",
+    };
+
+    first.end_all(whose, START).await.unwrap();
+
+    for sessions in [&first, &sessions(&store)] {
+        assert!(!is_live(sessions, one.id(), START).await);
+        assert!(is_live(sessions, other.id(), START).await);
+        assert!(is_live(sessions, without.id(), START).await);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_never_was_leaves_nothing_in_the_store() {
+    let store = Arc::new(MemoryStore::default());
+    let sessions = sessions(&store);
+    let begun = sessions
+        .begin(at_provider_session("a"), START)
+        .await
+        .unwrap();
+    let issuer = ann().issuer;
+    let end = async |issuer: &str, sid: &str| {
+        sessions
+            .end_provider_session(issuer, sid, START)
+            .await
+            .unwrap()
+    };
+
+    let strangers = [
+        end(&issuer, "b").await,
+        end(&issuer, "").await,
+        end("https://other.example.com", "a").await,
+    ];
+
+    assert_eq!(strangers, [0, 0, 0]);
+    assert!(is_live(&sessions, begun.id(), START).await);
+    for (issuer, sid) in [(issuer.as_str(), "b"), ("https://other.example.com", "a")] {
+        let name = Whose::ProviderSession { issuer, sid }.key();
+        assert_eq!(store.get(name, START).await.unwrap(), None);
+    }
+    assert_eq!(end(&issuer, "a").await, 1);
+    assert!(!is_live(&sessions, begun.id(), START).await);
+}
+
+#[tokio::test]
+async fn who_signs_in_again_at_once_is_in() {
+    let sessions = sessions(&Arc::new(MemoryStore::default()));
+    let before = sessions.begin(ann(), START).await.unwrap();
+    sessions.end_all(ANN, START).await.unwrap();
+
+    let after = sessions.begin(ann(), START).await.unwrap();
+
+    assert!(!is_live(&sessions, before.id(), START).await);
+    assert!(is_live(&sessions, after.id(), START).await);
+    sessions.end_all(ANN, START + seconds(1)).await.unwrap();
+    assert!(!is_live(&sessions, after.id(), START + seconds(1)).await);
+}
+
+#[tokio::test]
+async fn an_ending_that_the_store_could_not_take_holds_here_and_is_told_later() {
+    let store = Arc::new(Breakable::default());
+    let sessions = over(&store);
+    let begun = sessions.begin(ann(), START).await.unwrap();
+    store.set_broken(true);
+
+    assert!(sessions.end_all(ANN, START).await.is_err());
+    assert!(!is_live(&sessions, begun.id(), START).await);
+    assert!(sessions.sweep(START).await.is_err());
+    store.set_broken(false);
+    sessions.sweep(START).await.unwrap();
+
+    assert!(!is_live(&over(&store), begun.id(), START).await);
+}
+
+#[tokio::test]
+async fn a_damaged_ending_lets_nobody_in() {
+    let store = Arc::new(MemoryStore::default());
+    let begun = sessions(&store).begin(ann(), START).await.unwrap();
+    let name = ending::names(&ann())[0];
+    store
+        .put(name, b"damaged".to_vec(), START + seconds(60))
+        .await
+        .unwrap();
+
+    assert!(!is_live(&sessions(&store), begun.id(), START).await);
 }

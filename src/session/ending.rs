@@ -1,0 +1,174 @@
+//! Ending many sessions at once: all of a person, or all that one session at a provider has led to.
+//!
+//! # Why
+//! A provider that signs somebody out names them, and no session of ours. What is kept is the moment: whoever signed in
+//! until then, under that name, is out. That takes one record however many sessions there are, needs no list that could
+//! miss one, and holds for sessions that lie in the store unread.
+
+use std::time::Duration;
+
+use super::Session;
+use crate::{
+    clock::Timestamp,
+    crypto::digest,
+    identity::Identity,
+    store::{Key, Renewal},
+};
+
+/// The kinds of records in the store.
+const ENDING: u8 = b'e';
+const KNOWN: u8 = b'k';
+/// The claim that names a session at the provider (OpenID Connect Front-Channel Logout §3).
+const SID: &str = "sid";
+
+/// Whose sessions end. Names are worth something at their issuer alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose<'a> {
+    /// A person's.
+    Person {
+        /// `iss`.
+        issuer: &'a str,
+        /// `sub`.
+        subject: &'a str,
+    },
+    /// Those of one session at the provider.
+    ProviderSession {
+        /// `iss`.
+        issuer: &'a str,
+        /// `sid`.
+        sid: &'a str,
+    },
+}
+
+impl Whose<'_> {
+    /// Under what the moment is kept.
+    pub(super) fn key(self) -> Key {
+        Key::new(ENDING, self.digest())
+    }
+
+    /// Under what it is kept that there was such a session.
+    pub(super) fn known_key(self) -> Key {
+        Key::new(KNOWN, self.digest())
+    }
+
+    fn digest(self) -> [u8; 32] {
+        let (kind, issuer, name) = match self {
+            Self::Person { issuer, subject } => (b'p', issuer, subject),
+            Self::ProviderSession { issuer, sid } => (b's', issuer, sid),
+        };
+        // The issuer's length in front, so that no boundary can slide.
+        let mut text = vec![kind];
+        text.extend_from_slice(&(issuer.len() as u64).to_be_bytes());
+        text.extend_from_slice(issuer.as_bytes());
+        text.extend_from_slice(name.as_bytes());
+        digest(&text)
+    }
+}
+
+/// Everything under which somebody's sessions can end.
+pub(super) fn names(identity: &Identity) -> Vec<Key> {
+    let person = Whose::Person {
+        issuer: &identity.issuer,
+        subject: &identity.subject,
+    };
+    [Some(person), provider_session(identity)]
+        .into_iter()
+        .flatten()
+        .map(Whose::key)
+        .collect()
+}
+
+/// The provider's own session, if it names one.
+pub(super) fn provider_session(identity: &Identity) -> Option<Whose<'_>> {
+    let sid = identity.claims.values(SID).first()?;
+    Some(Whose::ProviderSession {
+        issuer: &identity.issuer,
+        sid,
+    })
+}
+
+/// The moments that are known in this process.
+#[derive(Debug, Default)]
+pub(super) struct Endings(papaya::HashMap<Key, Ending, foldhash::fast::RandomState>);
+
+#[derive(Clone, Copy, Debug)]
+struct Ending {
+    at: Timestamp,
+    /// Whether the store has been told.
+    is_kept: bool,
+}
+
+impl Endings {
+    /// From now on nobody counts who signed in until `at`.
+    pub(super) fn note(&self, key: Key, at: Timestamp) {
+        self.0.pin().update_or_insert_with(
+            key,
+            |known| Ending {
+                at: known.at.max(at),
+                is_kept: known.is_kept && known.at >= at,
+            },
+            || Ending { at, is_kept: false },
+        );
+    }
+
+    /// The store knows.
+    pub(super) fn kept(&self, key: Key, at: Timestamp) {
+        self.0.pin().update(key, |known| Ending {
+            is_kept: known.is_kept || known.at == at,
+            ..*known
+        });
+    }
+
+    /// Whether a session with these names has ended here.
+    pub(super) fn has_ended(&self, names: &[Key], session: &Session) -> bool {
+        let known = self.0.pin();
+        names
+            .iter()
+            .filter_map(|name| known.get(name))
+            .any(|ending| session.signed_in <= ending.at)
+    }
+
+    /// The first moment at which somebody with these names can sign in again.
+    pub(super) fn after(&self, names: &[Key], now: Timestamp) -> Timestamp {
+        let known = self.0.pin();
+        names
+            .iter()
+            .filter_map(|name| known.get(name))
+            .map(|ending| ending.at + Duration::from_secs(1))
+            .fold(now, Timestamp::max)
+    }
+
+    /// What the store has still to be told.
+    pub(super) fn unkept(&self) -> Vec<(Key, Timestamp)> {
+        self.0
+            .pin()
+            .iter()
+            .filter(|(_, ending)| !ending.is_kept)
+            .map(|(key, ending)| (*key, ending.at))
+            .collect()
+    }
+
+    /// Forgets what no session can be older than.
+    pub(super) fn forget(&self, longest: Duration, now: Timestamp) {
+        self.0
+            .pin()
+            .retain(|_, ending| !ending.is_kept || ending.at + longest > now);
+    }
+}
+
+/// The record of a moment.
+pub(super) fn record(key: Key, at: Timestamp, longest: Duration) -> Renewal {
+    Renewal {
+        key,
+        value: at.seconds().to_be_bytes().to_vec(),
+        until: at + longest + Duration::from_secs(1),
+    }
+}
+
+/// Whether the record of a moment ends this session. One that cannot be read ends it: nobody is let in by damage.
+pub(super) fn ends(record: &[u8], session: &Session) -> bool {
+    let Ok(bytes) = record.try_into() else {
+        return true;
+    };
+    session.signed_in <= Timestamp::from_seconds(i64::from_be_bytes(bytes))
+}
