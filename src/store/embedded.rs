@@ -119,7 +119,9 @@ fn open_file(path: &Path) -> Result<Database, StoreError> {
         .set_cache_size(CACHE)
         .create_file(file)
         .map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => failed("in use by another process"),
+            redb::DatabaseError::DatabaseAlreadyOpen => {
+                failed("in use by another process; stop that one first")
+            }
             error => failed(error),
         })?;
     // Both tables are made here, so that a reader always finds them.
