@@ -10,8 +10,8 @@ pub use self::{
     claims::Claims,
     email::{Email, EmailError},
     provider::{
-        Answer, AuthorizationRequest, IdentityProvider, Pending, ProviderError, ProviderFuture,
-        ProviderState,
+        Answer, AuthorizationRequest, IdentityProvider, LogoutNotice, Pending, Proved,
+        ProviderError, ProviderFuture, ProviderState, Standing,
     },
 };
 

@@ -26,10 +26,27 @@ pub trait IdentityProvider: Send + Sync {
         answer: &'a Answer,
         pending: &'a Pending,
         now: Timestamp,
-    ) -> ProviderFuture<'a, Identity>;
+    ) -> ProviderFuture<'a, Proved>;
+
+    /// Where a browser goes to be signed out there too, with what [`Proved::hint`] gave; none where nobody is signed in
+    /// at the provider itself, or where it has no such page.
+    fn end_session(&self, hint: Option<&str>) -> Option<url::Url>;
+
+    /// Whether people are signed in there for longer than it takes to sign in here.
+    fn keeps_sessions(&self) -> bool;
+
+    /// Believes what a provider says about a session that it has ended, or does not.
+    fn logged_out<'a>(&'a self, token: &'a str, now: Timestamp)
+    -> ProviderFuture<'a, LogoutNotice>;
 
     /// Whether it answered lately.
     fn state(&self) -> ProviderState;
+}
+
+/// Knows, without asking anybody, whether what was once proved of a person still holds.
+pub trait Standing: Send + Sync {
+    /// Whether the identity of a session is still that person's. Asked in each decision, so that it must not wait.
+    fn stands(&self, identity: &Identity) -> bool;
 }
 
 /// The first leg of a login.
@@ -61,6 +78,28 @@ pub struct Answer {
     pub issuer: Option<String>,
     /// The provider's error code, instead of a code.
     pub error: Option<String>,
+}
+
+/// A person, and what it takes to say later that it was them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proved {
+    /// Who it is.
+    pub identity: Identity,
+    /// The ID token, where the provider wants to see it again when the person leaves.
+    pub hint: Option<String>,
+}
+
+/// Whom a provider has signed out (OpenID Connect Back-Channel Logout §2.4). At least one of the two is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogoutNotice {
+    /// Who says so.
+    pub issuer: String,
+    /// A person, in all their sessions unless `session` says which.
+    pub subject: Option<String>,
+    /// One session at the provider.
+    pub session: Option<String>,
+    /// Unique to this notice.
+    pub id: String,
 }
 
 /// Whether a provider can be used just now.

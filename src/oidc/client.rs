@@ -10,20 +10,21 @@ use openidconnect::{
     },
 };
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::{
     ProviderSettings,
     discovery::{Discovery, Metadata},
-    http::HttpClient,
+    http::{HttpClient, Shortcut},
     id_token::{self, Expected, IdTokenError, Strict},
-    person,
+    logout_token, person,
 };
 use crate::{
     clock::Timestamp,
     crypto::random_text,
     identity::{
-        Answer, AuthorizationRequest, Identity, IdentityProvider, Pending, ProviderError,
-        ProviderFuture, ProviderState,
+        Answer, AuthorizationRequest, IdentityProvider, LogoutNotice, Pending, Proved,
+        ProviderError, ProviderFuture, ProviderState,
     },
 };
 
@@ -42,20 +43,28 @@ pub struct OidcProvider {
     settings: ProviderSettings,
     issuer: IssuerUrl,
     redirect: RedirectUrl,
+    signed_out: String,
     http: HttpClient,
     discovery: Discovery,
 }
 
 impl OidcProvider {
-    /// A provider to whom our callback is known as `redirect`. Nothing is asked of it yet.
-    pub fn new(settings: ProviderSettings, redirect: &str) -> Result<Self, ProviderError> {
+    /// A provider to whom our callback is known as `redirect`, and our page for who comes back signed out as
+    /// `signed_out`; this process may serve it itself. Nothing is asked of it yet.
+    pub fn new(
+        settings: ProviderSettings,
+        redirect: &str,
+        signed_out: &str,
+        shortcut: Option<Shortcut>,
+    ) -> Result<Self, ProviderError> {
         let misconfigured = |error: &dyn ToString| ProviderError::Misconfigured(error.to_string());
-        let http = HttpClient::new()?;
+        let http = HttpClient::new(shortcut)?;
         Ok(Self {
             issuer: IssuerUrl::new(settings.issuer.clone())
                 .map_err(|error| misconfigured(&error))?,
             redirect: RedirectUrl::new(redirect.to_owned())
                 .map_err(|error| misconfigured(&error))?,
+            signed_out: signed_out.to_owned(),
             discovery: Discovery::new(settings.issuer.clone(), http.clone()),
             http,
             settings,
@@ -151,7 +160,7 @@ impl OidcProvider {
         answer: &Answer,
         pending: &Pending,
         now: Timestamp,
-    ) -> Result<Identity, ProviderError> {
+    ) -> Result<Proved, ProviderError> {
         let metadata = self.discovery.metadata(now).await?;
         self.check_issuer(&metadata, answer)?;
         if let Some(error) = &answer.error {
@@ -200,7 +209,21 @@ impl OidcProvider {
             }
             None => claims,
         };
-        person::identity(&self.settings.name, &self.settings.issuer, claims).map_err(rejected)
+        let identity = person::identity(&self.settings.name, &self.settings.issuer, claims)
+            .map_err(rejected)?;
+        let hint = tokens
+            .id_token()
+            .filter(|_| self.signs_out(&metadata).is_some())
+            .map(ToString::to_string);
+        Ok(Proved { identity, hint })
+    }
+
+    /// The built-in provider has no session of its own that could end.
+    fn signs_out<'a>(&self, metadata: &'a Metadata) -> Option<&'a Url> {
+        metadata
+            .end_session
+            .as_ref()
+            .filter(|_| self.keeps_sessions())
     }
 
     /// The claims of the ID token. A key that is not known may be new, so that the keys are asked for once more.
@@ -225,6 +248,23 @@ impl OidcProvider {
             Err(IdTokenError::UnknownKey) => {
                 let keys = self.discovery.keys(true, now).await?;
                 id_token::verify(token, &keys, &expected).map_err(rejected)
+            }
+            verified => verified.map_err(rejected),
+        }
+    }
+
+    /// As [`Self::claims`], for a logout token.
+    async fn notice(&self, token: &str, now: Timestamp) -> Result<LogoutNotice, ProviderError> {
+        let expected = logout_token::Expected {
+            issuer: &self.settings.issuer,
+            client_id: &self.settings.client_id,
+            now,
+        };
+        let keys = self.discovery.keys(false, now).await?;
+        match logout_token::verify(token, &keys, &expected) {
+            Err(IdTokenError::UnknownKey) => {
+                let keys = self.discovery.keys(true, now).await?;
+                logout_token::verify(token, &keys, &expected).map_err(rejected)
             }
             verified => verified.map_err(rejected),
         }
@@ -276,8 +316,30 @@ impl IdentityProvider for OidcProvider {
         answer: &'a Answer,
         pending: &'a Pending,
         now: Timestamp,
-    ) -> ProviderFuture<'a, Identity> {
+    ) -> ProviderFuture<'a, Proved> {
         Box::pin(self.exchange(answer, pending, now))
+    }
+
+    fn keeps_sessions(&self) -> bool {
+        !self.http.is_own_process()
+    }
+
+    fn end_session(&self, hint: Option<&str>) -> Option<Url> {
+        let metadata = self.discovery.known()?;
+        let mut url = self.signs_out(&metadata)?.clone();
+        url.query_pairs_mut()
+            .extend_pairs(hint.map(|hint| ("id_token_hint", hint)))
+            .append_pair("client_id", &self.settings.client_id)
+            .append_pair("post_logout_redirect_uri", &self.signed_out);
+        Some(url)
+    }
+
+    fn logged_out<'a>(
+        &'a self,
+        token: &'a str,
+        now: Timestamp,
+    ) -> ProviderFuture<'a, LogoutNotice> {
+        Box::pin(self.notice(token, now))
     }
 
     fn state(&self) -> ProviderState {

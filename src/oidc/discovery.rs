@@ -41,6 +41,8 @@ struct Further {
     authorization_response_iss_parameter_supported: bool,
     #[serde(default)]
     code_challenge_methods_supported: Option<Vec<String>>,
+    #[serde(default)]
+    end_session_endpoint: Option<Url>,
 }
 
 /// A provider's metadata (OpenID Connect Discovery §4.2), checked.
@@ -49,6 +51,8 @@ pub(super) struct Metadata {
     pub(super) document: CoreProviderMetadata,
     /// RFC 9207 §3: an answer without `iss` is not from this provider.
     pub(super) sends_issuer: bool,
+    /// Where people sign out (OpenID Connect RP-Initiated Logout §2.1).
+    pub(super) end_session: Option<Url>,
 }
 
 #[derive(Debug)]
@@ -152,6 +156,7 @@ impl Discovery {
                 .userinfo_endpoint()
                 .map(openidconnect::UserInfoUrl::url),
         );
+        endpoints.extend(&further.end_session_endpoint);
         for endpoint in endpoints {
             require_secure(endpoint).map_err(|error| wrong(&error.to_string()))?;
         }
@@ -167,6 +172,7 @@ impl Discovery {
         Ok(Metadata {
             document,
             sends_issuer: further.authorization_response_iss_parameter_supported,
+            end_session: further.end_session_endpoint,
         })
     }
 

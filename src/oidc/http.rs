@@ -1,9 +1,18 @@
 //! Asking a provider over HTTP, within limits.
 
-use std::{error::Error, time::Duration};
+use std::{
+    error::Error,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use openidconnect::{HttpRequest, HttpResponse};
-use reqwest::{Client, redirect::Policy};
+use reqwest::{
+    Client, Request, Response,
+    header::{HOST, HeaderValue},
+    redirect::Policy,
+};
 use thiserror::Error;
 use url::{Host, Url};
 
@@ -29,19 +38,73 @@ pub(super) enum HttpError {
 
 /// A client that follows no redirect: an endpoint that moves must say so in its metadata.
 #[derive(Clone, Debug)]
-pub(super) struct HttpClient(Client);
+pub(super) struct HttpClient {
+    client: Client,
+    shortcut: Option<Shortcut>,
+}
+
+/// The way to a provider that this very process serves. Its public address may lead out of the machine, or to nothing
+/// at all as long as no proxy runs; it is asked where it listens instead, by the same requests.
+#[derive(Clone, Debug)]
+pub struct Shortcut {
+    /// Scheme, host and port that the provider's public addresses begin with.
+    pub origin: String,
+    /// Where it listens, as soon as that is known.
+    pub address: Arc<OnceLock<SocketAddr>>,
+}
+
+impl Shortcut {
+    /// The address to ask and the `Host` to name, if that is known. Nobody else is asked for what this process serves.
+    fn way(&self, url: &Url) -> Option<(Url, HeaderValue)> {
+        let listening = self.address.get()?;
+        let host = HeaderValue::from_str(url.authority()).ok()?;
+        let mut way = Url::parse(&format!("http://{}", reachable(*listening))).ok()?;
+        way.set_path(url.path());
+        way.set_query(url.query());
+        Some((way, host))
+    }
+}
+
+/// Who listens on every address is asked on this machine's own.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
 
 impl HttpClient {
-    pub(super) fn new() -> Result<Self, HttpError> {
-        Client::builder()
+    pub(super) fn new(shortcut: Option<Shortcut>) -> Result<Self, HttpError> {
+        let client = Client::builder()
             .redirect(Policy::none())
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()
             .user_agent("vestibule")
             .build()
-            .map(Self)
-            .map_err(|error| transport(&error))
+            .map_err(|error| transport(&error))?;
+        Ok(Self { client, shortcut })
+    }
+
+    /// Whether what is asked is this very process.
+    pub(super) const fn is_own_process(&self) -> bool {
+        self.shortcut.is_some()
+    }
+
+    async fn execute(&self, mut request: Request) -> Result<Response, HttpError> {
+        require_secure(request.url())?;
+        let origin = request.url().origin().ascii_serialization();
+        if let Some(it) = self.shortcut.as_ref().filter(|it| it.origin == origin) {
+            let (url, host) = it
+                .way(request.url())
+                .ok_or_else(|| HttpError::Transport("this process does not listen yet".into()))?;
+            *request.url_mut() = url;
+            request.headers_mut().insert(HOST, host);
+        }
+        let response = self.client.execute(request).await;
+        response.map_err(|error| transport(&error))
     }
 
     /// GETs a JSON document; anything but 200 is an error.
@@ -51,12 +114,12 @@ impl HttpClient {
         bearer: Option<&str>,
     ) -> Result<(String, Vec<u8>), HttpError> {
         let url = Url::parse(url).map_err(|_| HttpError::Insecure(url.to_owned()))?;
-        require_secure(&url)?;
-        let mut request = self.0.get(url).header("accept", "application/json");
+        let mut request = self.client.get(url).header("accept", "application/json");
         if let Some(token) = bearer {
             request = request.bearer_auth(token);
         }
-        let response = request.send().await.map_err(|error| transport(&error))?;
+        let request = request.build().map_err(|error| transport(&error))?;
+        let response = self.execute(request).await?;
         let status = response.status();
         if status != reqwest::StatusCode::OK {
             return Err(HttpError::Transport(format!("it answered {status}")));
@@ -71,13 +134,8 @@ impl HttpClient {
 
     /// Sends what `openidconnect` made.
     pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let request = reqwest::Request::try_from(request).map_err(|error| transport(&error))?;
-        require_secure(request.url())?;
-        let response = self
-            .0
-            .execute(request)
-            .await
-            .map_err(|error| transport(&error))?;
+        let request = Request::try_from(request).map_err(|error| transport(&error))?;
+        let response = self.execute(request).await?;
         // An error of the client's has a body that says which; one of the server's is an outage.
         let status = response.status();
         if status.is_server_error() {
@@ -106,7 +164,7 @@ pub(super) fn require_secure(url: &Url) -> Result<(), HttpError> {
     }
 }
 
-async fn body(mut response: reqwest::Response) -> Result<Vec<u8>, HttpError> {
+async fn body(mut response: Response) -> Result<Vec<u8>, HttpError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| transport(&error))? {
         if body.len() + chunk.len() > MAX_BODY {

@@ -22,12 +22,19 @@ use thiserror::Error;
 use crate::clock::Timestamp;
 
 /// How far the provider's clock may be off.
-const SKEW: Duration = Duration::from_secs(30);
+pub(super) const SKEW: Duration = Duration::from_secs(30);
 /// A token that was issued longer ago was not made for this login.
-const MAX_AGE: Duration = Duration::from_mins(10);
+pub(super) const MAX_AGE: Duration = Duration::from_mins(10);
 const MAX_TOKEN: usize = 16 * 1024;
+/// The algorithms that are accepted, whatever a token says.
+pub(super) const SIGNED_BY: [CoreJwsSigningAlgorithm; 4] = [
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+    CoreJwsSigningAlgorithm::EdDsa,
+];
 
-type Object = Map<String, Value>;
+pub(super) type Object = Map<String, Value>;
 
 /// Why an ID token is not believed.
 #[derive(Debug, Error)]
@@ -40,7 +47,7 @@ pub(super) enum IdTokenError {
     Refused(String),
 }
 
-fn refused(why: impl fmt::Display) -> IdTokenError {
+pub(super) fn refused(why: impl fmt::Display) -> IdTokenError {
     IdTokenError::Refused(why.to_string())
 }
 
@@ -74,7 +81,7 @@ pub(super) fn verify(
 }
 
 /// The two JSON objects of a compact token.
-fn read(raw: &str) -> Result<(Object, Object), IdTokenError> {
+pub(super) fn read(raw: &str) -> Result<(Object, Object), IdTokenError> {
     if raw.len() > MAX_TOKEN {
         return Err(refused("longer than 16 KiB"));
     }
@@ -99,7 +106,7 @@ fn object(part: &str) -> Result<Map<String, Value>, IdTokenError> {
 }
 
 /// The key comes from the provider's metadata, never from the token (RFC 8725 §3.10), and no extension is understood.
-fn check_header(header: &Map<String, Value>) -> Result<(), IdTokenError> {
+pub(super) fn check_header(header: &Map<String, Value>) -> Result<(), IdTokenError> {
     match ["jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc"]
         .into_iter()
         .find(|name| header.contains_key(*name))
@@ -120,12 +127,7 @@ fn verify_signature(
         expected.issuer.clone(),
         keys.clone(),
     )
-    .set_allowed_algs([
-        CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-        CoreJwsSigningAlgorithm::RsaSsaPssSha256,
-        CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-        CoreJwsSigningAlgorithm::EdDsa,
-    ])
+    .set_allowed_algs(SIGNED_BY)
     .set_time_fn(move || DateTime::from_timestamp(latest.seconds(), 0).unwrap_or_default());
     let claims = token
         .claims(&verifier, &Nonce::new(expected.nonce.to_owned()))
@@ -194,7 +196,10 @@ pub(super) fn subject(claims: &Map<String, Value>) -> Result<&str, IdTokenError>
 }
 
 /// A `NumericDate`. Texts, fractions and numbers beyond any calendar are refused.
-fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, IdTokenError> {
+pub(super) fn time(
+    claims: &Map<String, Value>,
+    name: &str,
+) -> Result<Option<Timestamp>, IdTokenError> {
     const YEAR_10000: i64 = 253_402_300_800;
     match claims.get(name) {
         None => Ok(None),

@@ -4,11 +4,12 @@ mod client;
 mod discovery;
 mod http;
 mod id_token;
+mod logout_token;
 mod person;
 
 use std::collections::BTreeMap;
 
-pub use self::client::OidcProvider;
+pub use self::{client::OidcProvider, http::Shortcut};
 use crate::crypto::Secret;
 
 /// One provider.
