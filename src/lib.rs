@@ -15,6 +15,8 @@
 //! | `policy` | may this person do this? pure |
 //! | `session` | how long we remember someone |
 //! | `oidc` | proves who someone is |
+//! | `local` | the built-in provider: accounts, passwords, passkeys, tokens |
+//! | `webauthn` | proves that somebody holds a key on a device |
 //! | `store` | bytes under a key, until a time |
 //! | `identity` | who someone is |
 //! | `address` | where a request goes: one host, one path |
@@ -31,6 +33,7 @@ pub mod config;
 pub mod crypto;
 pub mod flow;
 pub mod identity;
+pub mod local;
 pub mod oidc;
 pub mod policy;
 pub mod proxy;
@@ -38,3 +41,4 @@ pub mod session;
 pub mod store;
 pub mod telemetry;
 pub mod web;
+pub mod webauthn;
