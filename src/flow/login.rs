@@ -23,7 +23,7 @@ use crate::{
     address::Origin,
     clock::{Clock, Timestamp},
     crypto::{CryptoError, Keyring, Purpose, SealedQuery, Sealer, random_text},
-    identity::{Answer, IdentityProvider, Pending, ProviderError},
+    identity::{Answer, IdentityProvider, Pending, Proved, ProviderError},
     session::{Audience, SessionError, SessionId},
     store::{Store, StoreError},
 };
@@ -299,13 +299,16 @@ impl Login {
         let (id, attempt) = attempts.open::<Attempt>(state, &self.attempts, host, now)?;
         // A code that is shown twice makes the provider take back what it gave for it the first time.
         self.refuse_used(state, now).await?;
-        let identity = self
+        let Proved { identity, hint } = self
             .parts
             .provider
             .finish(answer, &attempt.pending, now)
             .await?;
         self.use_once(state, now).await?;
         let live = self.parts.visits.sessions().begin(identity, now).await?;
+        if let Some(hint) = hint {
+            self.parts.visits.sessions().keep_hint(&live, &hint).await?;
+        }
         // Whatever was planted here before the login is worth nothing after it.
         let visits = &self.parts.visits;
         let planted = visits.id(known, self.places().authenticate_audience());

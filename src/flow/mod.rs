@@ -18,7 +18,7 @@ pub use self::{
     account::{Account, Profile},
     authorize::{AuthorizeError, Authorizer, Question},
     login::{Arrival, Departure, Login, LoginError, LoginParts, Step},
-    logout::Logout,
+    logout::{Logout, LogoutError, LogoutParts},
     pending::{ATTEMPT_LIFETIME, Attempts, KeptAttempt, TRIES_SPAN, Tries},
     place::{FlowSettings, Place, Places},
     return_to::SafeRedirect,

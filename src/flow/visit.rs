@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Places;
 use crate::{
     clock::Timestamp,
+    identity::{Identity, Standing},
     session::{Audience, Handles, LiveSession, SessionError, SessionId, SessionStore},
 };
 
@@ -38,22 +39,26 @@ pub struct Visits {
     handles: Arc<Handles>,
     sessions: Arc<SessionStore>,
     issuer: Arc<str>,
+    standing: Option<Arc<dyn Standing>>,
 }
 
 impl Visits {
     /// Looks into `sessions` for handles that `handles` opens. Only who logged in at `issuer` counts: a provider that was
-    /// given up takes its sessions along.
+    /// given up takes its sessions along. Where `standing` knows that somebody is not any more who they were, their
+    /// sessions do not count either.
     pub fn new(
         places: Places,
         handles: Arc<Handles>,
         sessions: Arc<SessionStore>,
         issuer: &str,
+        standing: Option<Arc<dyn Standing>>,
     ) -> Self {
         Self {
             places,
             handles,
             sessions,
             issuer: issuer.into(),
+            standing,
         }
     }
 
@@ -95,8 +100,18 @@ impl Visits {
         };
         let live = self.sessions.find(&id, now).await?;
         Ok(live
-            .filter(|live| live.session().identity.issuer == *self.issuer)
+            .filter(|live| self.counts(&live.session().identity))
             .map_or(Visit::Nobody, Visit::Person))
+    }
+}
+
+impl Visits {
+    fn counts(&self, identity: &Identity) -> bool {
+        identity.issuer == *self.issuer
+            && self
+                .standing
+                .as_ref()
+                .is_none_or(|standing| standing.stands(identity))
     }
 }
 
