@@ -11,16 +11,27 @@ use super::{
     csrf::Csrf,
     error::{self, WebError},
     here::Here,
-    page::{AccountPage, DeniedPage, Person, SessionFacts},
-    respond::{self, STYLE, redirect, written_out},
+    page::{AccountPage, DeniedPage, Person, SessionFacts, Shell},
+    respond::{self, redirect, written_out},
 };
 use crate::{
-    flow::{Account, Profile, SafeRedirect},
+    flow::{Account, Places, Profile, SafeRedirect},
     identity::Identity,
+    local::{LocalProvider, VERSION_CLAIM},
     session::LiveSession,
 };
 
-const SHOWN: [&str; 5] = ["sub", "email", "email_verified", "name", "groups"];
+/// Shown elsewhere on the page, or nothing that a person reads.
+const SHOWN: [&str; 8] = [
+    "sub",
+    "email",
+    "email_verified",
+    "name",
+    "groups",
+    "amr",
+    "auth_time",
+    VERSION_CLAIM,
+];
 
 /// `/`: on the authenticate host there is nothing but the account.
 pub(super) async fn first_page(here: Here) -> Result<HttpResponse, WebError> {
@@ -43,12 +54,15 @@ pub(super) async fn account(
     account: Data<Account>,
     cookies: Data<Cookies>,
     csrf: Data<Csrf>,
+    places: Data<Places>,
+    local: Option<Data<LocalProvider>>,
 ) -> Result<HttpResponse, WebError> {
     let profile = profile(&http, &here, &account, &cookies).await?;
     let host = here.place.origin.host().name();
     let page = AccountPage {
-        style: STYLE,
+        shell: here.shell,
         host: host.to_owned(),
+        desk: local.map(|_| SafeRedirect::own(places.authenticate(), "/idp/", &[]).to_string()),
         csrf: profile
             .as_ref()
             .map(|profile| csrf.proof(&profile.live, host))
@@ -105,20 +119,21 @@ pub(super) async fn denied(
     let profile = profile(&http, &here, &account, &cookies).await?;
     let host = here.place.origin.host().name();
     let live = profile.as_ref().map(|profile| &*profile.live);
-    let page = denied_page(host, live, "not_allowed", here.reference, &csrf);
+    let page = denied_page(here.shell, host, live, "not_allowed", here.reference, &csrf);
     respond::page(StatusCode::FORBIDDEN, &page)
 }
 
 /// The page that says no, to the person whose session it is.
 pub(super) fn denied_page(
+    shell: Shell,
     host: &str,
     live: Option<&LiveSession>,
     reason: &str,
     reference: String,
     csrf: &Csrf,
-) -> DeniedPage<'static> {
+) -> DeniedPage {
     DeniedPage {
-        style: STYLE,
+        shell,
         host: host.to_owned(),
         csrf: live.map(|live| csrf.proof(live, host)).unwrap_or_default(),
         person: live.map(|live| person(&live.session().identity)),

@@ -3,15 +3,28 @@
 use actix_web::{HttpResponse, http::header};
 
 const STYLE: &str = include_str!("../../static/assets/style.css");
+const PASSKEY: &str = include_str!("../../static/assets/passkey.js");
 const FAVICON: &str = include_str!("../../static/assets/favicon.svg");
 
 /// With the version, so that a browser may keep it for long.
 pub(super) const STYLE_URL: &str =
     concat!("/.pomerium/assets/style.css?", env!("CARGO_PKG_VERSION"));
 
+/// The one script, likewise.
+pub(super) const PASSKEY_URL: &str = concat!("/idp/assets/passkey.js?", env!("CARGO_PKG_VERSION"));
+
 /// The one stylesheet.
 pub(super) async fn style() -> HttpResponse {
     asset("text/css; charset=utf-8", "public, max-age=86400", STYLE)
+}
+
+/// The one script: for passkeys.
+pub(super) fn passkey() -> HttpResponse {
+    asset(
+        "text/javascript; charset=utf-8",
+        "public, max-age=86400",
+        PASSKEY,
+    )
 }
 
 /// The mark.

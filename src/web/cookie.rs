@@ -19,9 +19,12 @@ const SESSION: &str = "vestibule";
 const AUTHENTICATE: &str = "vestibule-sso";
 const LOGIN: &str = "vestibule-login-";
 const TRIES: &str = "vestibule-tries";
+const DESK: &str = "vestibule-desk";
 const HOST_PREFIX: &str = "__Host-";
 /// For a cookie that several hosts share, which `__Host-` forbids.
 const SECURE_PREFIX: &str = "__Secure-";
+/// How long somebody may take to change how they sign in. The value knows its own end, and this is no later.
+const DESK_LIFETIME: Duration = Duration::from_mins(10);
 /// No browser keeps a cookie longer (RFC 6265bis §5.5).
 const MAX_AGE: Duration = Duration::from_hours(9600);
 
@@ -151,6 +154,32 @@ impl Cookies {
             origin,
         )
     }
+
+    /// What opens the desk.
+    pub(super) fn desk<'a>(http: &'a HttpRequest, origin: &Origin) -> Option<&'a str> {
+        let name = prefixed(DESK, origin);
+        let mut found = pairs(http).filter(|(other, _)| *other == name.as_bytes());
+        let (Some((_, value)), None) = (found.next(), found.next()) else {
+            return None;
+        };
+        std::str::from_utf8(value).ok()
+    }
+
+    /// Lets somebody come back to the desk.
+    pub(super) fn keep_desk(value: String, origin: &Origin) -> String {
+        Self::write_desk(value, DESK_LIFETIME, origin)
+    }
+
+    /// Closes it.
+    pub(super) fn delete_desk(origin: &Origin) -> String {
+        Self::write_desk(String::new(), Duration::ZERO, origin)
+    }
+
+    /// No link of another site needs to lead to the desk.
+    fn write_desk(value: String, age: Duration, origin: &Origin) -> String {
+        let name = prefixed(DESK, origin);
+        write(name, value, age, None, SameSite::Strict, origin)
+    }
 }
 
 fn prefixed(name: &str, origin: &Origin) -> String {
@@ -158,12 +187,24 @@ fn prefixed(name: &str, origin: &Origin) -> String {
     format!("{prefix}{name}")
 }
 
-/// A `Set-Cookie` value (RFC 6265bis §4.1).
+/// A cookie that a link of another site may bring along: whoever follows one is signed in there.
 fn set(
     name: String,
     value: String,
     age: Duration,
     domain: Option<&str>,
+    origin: &Origin,
+) -> String {
+    write(name, value, age, domain, SameSite::Lax, origin)
+}
+
+/// A `Set-Cookie` value (RFC 6265bis §4.1).
+fn write(
+    name: String,
+    value: String,
+    age: Duration,
+    domain: Option<&str>,
+    same_site: SameSite,
     origin: &Origin,
 ) -> String {
     debug_assert!(
@@ -179,7 +220,7 @@ fn set(
         .path("/")
         .http_only(true)
         .secure(origin.is_secure())
-        .same_site(SameSite::Lax)
+        .same_site(same_site)
         .max_age(time::Duration::seconds(seconds));
     if let Some(domain) = domain {
         cookie = cookie.domain(domain.to_owned());
@@ -276,6 +317,30 @@ mod tests {
             "Unusable"
         );
         assert_eq!(shown(&[b"__Host-vestibule=\xff"]), "Unusable");
+    }
+
+    #[test]
+    fn the_desk_is_open_for_ten_minutes_and_for_no_link_of_another_site() {
+        let origin = Origin::parse("https://auth.example.com").unwrap();
+
+        assert_eq!(
+            Cookies::keep_desk("v".to_owned(), &origin),
+            "__Host-vestibule-desk=v; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=600"
+        );
+        assert_eq!(
+            Cookies::delete_desk(&origin),
+            "__Host-vestibule-desk=; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=0"
+        );
+        let shown = |line: &str| {
+            let http = TestRequest::default().append_header((header::COOKIE, line));
+            Cookies::desk(&http.to_http_request(), &origin).map(str::to_owned)
+        };
+        assert_eq!(shown("__Host-vestibule-desk=v").as_deref(), Some("v"));
+        assert_eq!(shown("vestibule-desk=v"), None);
+        assert_eq!(
+            shown("__Host-vestibule-desk=v; __Host-vestibule-desk=v"),
+            None
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use actix_web::{
     http::{Method, header::HeaderValue},
 };
 
-use crate::{crypto::MacKey, session::LiveSession};
+use crate::{address::Origin, crypto::MacKey, session::LiveSession};
 
 /// Where a proof stands in a header, for scripts of the application.
 pub(super) const HEADER: &str = "x-csrf-token";
@@ -44,6 +44,17 @@ impl Csrf {
     }
 }
 
+/// Whether nothing says that a form was sent from elsewhere than a page of `origin`. For forms that carry a sealed ticket
+/// of ours; browsers say where a form comes from, and programs have nothing that could be abused.
+pub(super) fn is_own_form(http: &HttpRequest, origin: &Origin) -> bool {
+    let origin = origin.to_string();
+    let all = |name: &str, expected: &str| {
+        let mut values = http.headers().get_all(name);
+        values.all(|value| value.as_bytes() == expected.as_bytes())
+    };
+    all("sec-fetch-site", "same-origin") && all("origin", &origin)
+}
+
 /// Whether the browser says that the request comes from this very origin, or from the person. A GET must be a page that
 /// somebody goes to: an image in what somebody else wrote on this origin is none.
 fn is_own(http: &HttpRequest) -> bool {
@@ -56,4 +67,42 @@ fn is_own(http: &HttpRequest) -> bool {
     let is_page = only("sec-fetch-mode") == Some(b"navigate".as_slice())
         && only("sec-fetch-dest") == Some(b"document".as_slice());
     is_here && (is_page || http.method() != Method::GET)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_form_counts_unless_the_browser_says_that_it_comes_from_elsewhere() {
+        let here = Origin::parse("https://auth.example.com").unwrap();
+        let is_own = |headers: &[(&'static str, &'static str)]| {
+            let mut request = TestRequest::post();
+            for header in headers {
+                request = request.append_header(*header);
+            }
+            is_own_form(&request.to_http_request(), &here)
+        };
+        let ours = ("origin", "https://auth.example.com");
+        let same = ("sec-fetch-site", "same-origin");
+
+        for headers in [&[][..], &[ours], &[same], &[ours, same]] {
+            assert!(is_own(headers), "{headers:?}");
+        }
+        for headers in [
+            &[ours, ("sec-fetch-site", "same-site")][..],
+            &[ours, ("sec-fetch-site", "cross-site")],
+            &[ours, ("sec-fetch-site", "none")],
+            &[same, ("origin", "null")],
+            &[same, ("origin", "https://app.example.com")],
+            &[same, ("origin", "http://auth.example.com")],
+            &[same, ("origin", "https://auth.example.com:8443")],
+            &[same, ours, ("origin", "https://evil.example")],
+            &[same, ("sec-fetch-site", "cross-site")],
+        ] {
+            assert!(!is_own(headers), "{headers:?}");
+        }
+    }
 }

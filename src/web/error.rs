@@ -14,13 +14,14 @@ use tracing::{error, info, warn};
 
 use super::{
     here,
-    page::{ErrorPage, Link, SignInPage},
-    respond::{self, STYLE},
+    page::{ErrorPage, Link, Shell, SignInPage},
+    respond,
 };
 use crate::{
     assertion::AssertionError,
-    flow::{AuthorizeError, LoginError},
+    flow::{AuthorizeError, LoginError, LogoutError},
     identity::ProviderError,
+    local::{AccountsError, ChangeError, LocalError, SignInError, TokenError},
     proxy::DialectError,
     session::SessionError,
     telemetry::{DecisionLabels, Metrics},
@@ -126,6 +127,63 @@ pub(super) fn in_words(reason: &str) -> &'static str {
     }
 }
 
+/// Which endpoint of the built-in provider refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    /// RFC 6749 §5.2.
+    Token,
+    /// RFC 6750 §3.
+    UserInfo,
+}
+
+/// Refuses a request of the built-in provider's client, in the words of the standards.
+pub(super) fn refuse_client(
+    error: &TokenError,
+    endpoint: Endpoint,
+    reference: &str,
+) -> HttpResponse {
+    let (status, code) = match (error, endpoint) {
+        (TokenError::Failure(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+        (TokenError::Request, _) => (StatusCode::BAD_REQUEST, "invalid_request"),
+        (_, Endpoint::UserInfo) => (StatusCode::UNAUTHORIZED, "invalid_token"),
+        (TokenError::Client, _) => (StatusCode::UNAUTHORIZED, "invalid_client"),
+        (TokenError::Grant(_) | TokenError::Token, _) => (StatusCode::BAD_REQUEST, "invalid_grant"),
+        (TokenError::GrantType, _) => (StatusCode::BAD_REQUEST, "unsupported_grant_type"),
+    };
+    // The text is in no answer: it would tell a thief what is wrong with what was stolen.
+    let cause = match error {
+        TokenError::Grant(why) => format!("{error}: {why}"),
+        _ => causes(error),
+    };
+    if status.is_server_error() {
+        error!(
+            request_id = reference,
+            error = cause,
+            "the built-in provider does not work"
+        );
+    } else {
+        warn!(
+            request_id = reference,
+            error = cause,
+            "refused a request of the built-in provider's client"
+        );
+    }
+    let mut response = respond::token(status);
+    let challenge = match endpoint {
+        Endpoint::Token if status == StatusCode::UNAUTHORIZED => {
+            Some("Basic realm=\"vestibule\"".to_owned())
+        }
+        Endpoint::UserInfo if status.is_client_error() => {
+            Some(format!("Bearer realm=\"vestibule\", error=\"{code}\""))
+        }
+        _ => None,
+    };
+    if let Some(challenge) = challenge {
+        response.insert_header((header::WWW_AUTHENTICATE, challenge));
+    }
+    response.json(serde_json::json!({ "error": code }))
+}
+
 /// Why a page was not shown.
 #[derive(Debug, Error)]
 pub(super) enum WebError {
@@ -138,12 +196,36 @@ pub(super) enum WebError {
     /// A form or query that we did not write.
     #[error("the request is malformed")]
     Malformed,
+    /// A form that a page of another site sent.
+    #[error("the form was sent from another origin")]
+    Elsewhere,
+    /// A form that is longer than any of ours.
+    #[error("the request is too long")]
+    TooLong,
+    /// An authorization or logout request whose client cannot be told.
+    #[error("the built-in provider refused a request: {0}")]
+    Client(&'static str),
+    /// Nobody was let in.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    /// How somebody signs in was not changed.
+    #[error("how somebody signs in was not changed: {0}")]
+    Change(#[from] ChangeError),
+    /// A one-time link that is used, too old or none of ours.
+    #[error("the one-time link is over")]
+    Invitation,
+    /// The built-in provider does not work.
+    #[error(transparent)]
+    Local(#[from] LocalError),
     /// No rule lets the person to the application.
     #[error("no rule allows it")]
     NotAllowed,
     /// A login did not come to its end.
     #[error(transparent)]
     Login(#[from] LoginError),
+    /// A provider could not log somebody out.
+    #[error(transparent)]
+    Logout(#[from] LogoutError),
     /// A session could not be looked up or ended.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -160,7 +242,31 @@ impl ResponseError for WebError {
         match self {
             Self::NotHere => StatusCode::NOT_FOUND,
             Self::NotSignedIn => StatusCode::UNAUTHORIZED,
-            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::SignIn(error) => match error {
+                SignInError::Refused(_) => StatusCode::UNAUTHORIZED,
+                SignInError::Over => StatusCode::BAD_REQUEST,
+                SignInError::Busy | SignInError::Failure(_) => StatusCode::SERVICE_UNAVAILABLE,
+            },
+            // In the first two, what the person asked for cannot be, though everything works.
+            Self::Change(
+                ChangeError::Failure(LocalError::Accounts(
+                    AccountsError::PasskeyTaken | AccountsError::Listed,
+                ))
+                | ChangeError::Over
+                | ChangeError::Password(_)
+                | ChangeError::Passkey(_)
+                | ChangeError::LastWay
+                | ChangeError::TooMany,
+            )
+            | Self::Malformed
+            | Self::Elsewhere
+            | Self::Client(_)
+            | Self::Logout(LogoutError::Notice(_)) => StatusCode::BAD_REQUEST,
+            Self::Change(ChangeError::Failure(_)) | Self::Local(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Invitation => StatusCode::GONE,
             Self::NotAllowed => StatusCode::FORBIDDEN,
             Self::Login(error) => match error {
                 LoginError::Provider(
@@ -172,7 +278,7 @@ impl ResponseError for WebError {
                 LoginError::Provider(ProviderError::Refused(_)) => StatusCode::FORBIDDEN,
                 _ => StatusCode::BAD_REQUEST,
             },
-            Self::Session(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Session(_) | Self::Logout(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Assertion(_) | Self::Page => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -209,7 +315,8 @@ pub(super) async fn pages(
     Ok(page.map_into_boxed_body())
 }
 
-fn log(problem: &WebError, reference: &str) {
+/// Logs a problem that a page of its own shows; the others are logged on their way out.
+pub(super) fn log(problem: &WebError, reference: &str) {
     let status = problem.status_code();
     let cause = causes(problem);
     if status.is_server_error() {
@@ -223,6 +330,18 @@ fn log(problem: &WebError, reference: &str) {
             request_id = reference,
             error = cause,
             "a login did not come to its end"
+        );
+    } else if matches!(problem, WebError::SignIn(_) | WebError::Elsewhere) {
+        warn!(
+            request_id = reference,
+            error = cause,
+            "nobody was signed in"
+        );
+    } else if matches!(problem, WebError::Logout(_)) {
+        warn!(
+            request_id = reference,
+            error = cause,
+            "nobody was signed out"
         );
     } else {
         info!(request_id = reference, error = cause, "refused a page");
@@ -251,9 +370,18 @@ fn render(error: &WebError, http: &actix_web::HttpRequest, reference: String) ->
         WebError::Login(LoginError::Provider(
             ProviderError::Unreachable(_) | ProviderError::Misconfigured(_),
         )) => unreachable_provider(http, reference),
-        _ => respond::page(status, &explained(error, status, reference)),
+        _ => respond::page(
+            status,
+            &explained(here::shell(http), error, status, reference),
+        ),
     };
-    page.unwrap_or_else(|_| respond::guarded(status).finish())
+    let mut response = page.unwrap_or_else(|_| respond::guarded(status).finish());
+    if matches!(error, WebError::SignIn(SignInError::Busy)) {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
+    }
+    response
 }
 
 fn wants_page(http: &actix_web::HttpRequest) -> bool {
@@ -273,7 +401,7 @@ fn unreachable_provider(
         .app_data::<actix_web::web::Data<crate::flow::Login>>()
         .map(|login| login.provider().to_owned());
     let page = SignInPage {
-        style: STYLE,
+        shell: here::shell(http),
         host: here::host(http)
             .map(|host| host.name().to_owned())
             .unwrap_or_default(),
@@ -299,10 +427,10 @@ fn retry(http: &actix_web::HttpRequest) -> String {
     }
 }
 
-fn explained(error: &WebError, status: StatusCode, reference: String) -> ErrorPage<'static> {
+fn explained(shell: Shell, error: &WebError, status: StatusCode, reference: String) -> ErrorPage {
     let (title, message, advice, again) = words(error);
     ErrorPage {
-        style: STYLE,
+        shell,
         title: title.to_owned(),
         message: message.to_owned(),
         advice: advice.to_owned(),
@@ -338,6 +466,43 @@ fn words(error: &WebError) -> (&'static str, &'static str, &'static str, bool) {
             "Go back and try again.",
             true,
         ),
+        WebError::Elsewhere => (
+            "This form was not ours",
+            "Another site seems to have sent it. Nothing was done.",
+            "If you meant to do this, start again.",
+            true,
+        ),
+        WebError::TooLong => (
+            "This request is too long",
+            "No form of ours is as long as that.",
+            "Go back and try again.",
+            true,
+        ),
+        WebError::Client(_) => (
+            "This sign-in cannot begin",
+            "The address was not made by Vestibule, or was altered on its way.",
+            "Start again. If it stays like this, tell your administrator the reference below.",
+            true,
+        ),
+        WebError::SignIn(error) => sign_in_words(error),
+        WebError::Change(ChangeError::Failure(_)) | WebError::Local(_) => (
+            "Please wait a moment",
+            "The accounts cannot be reached just now. Nothing was changed.",
+            LATER,
+            false,
+        ),
+        WebError::Change(_) => (
+            "Nothing was changed",
+            "The form could not be used.",
+            "Go back and try again.",
+            true,
+        ),
+        WebError::Invitation => (
+            "This link no longer works",
+            "It works once, and for a time. It was used, its time is over, or the address is not complete.",
+            "If you have not chosen how to sign in yet, ask your administrator for another link.",
+            true,
+        ),
         WebError::NotAllowed => (
             "You may not do this",
             "No rule gives you access to this application.",
@@ -345,7 +510,7 @@ fn words(error: &WebError) -> (&'static str, &'static str, &'static str, bool) {
             false,
         ),
         WebError::Login(error) => login_words(error),
-        WebError::Session(_) => (
+        WebError::Session(_) | WebError::Logout(_) => (
             "Please wait a moment",
             "Sessions cannot be reached just now. You have not been signed out.",
             LATER,
@@ -356,6 +521,35 @@ fn words(error: &WebError) -> (&'static str, &'static str, &'static str, bool) {
             "The page could not be made.",
             LATER,
             false,
+        ),
+    }
+}
+
+fn sign_in_words(error: &SignInError) -> (&'static str, &'static str, &'static str, bool) {
+    match error {
+        SignInError::Refused(_) => (
+            "You were not signed in",
+            "The sign-in was refused.",
+            "Start again, or ask your administrator.",
+            true,
+        ),
+        SignInError::Over => (
+            "This sign-in took too long",
+            "The page was open for too long, or was used already.",
+            "Start again.",
+            true,
+        ),
+        SignInError::Busy => (
+            "Too many people are signing in",
+            "Your password was not looked at.",
+            "Wait a few seconds, then reload this page.",
+            false,
+        ),
+        SignInError::Failure(_) => (
+            "Please wait a moment",
+            "The accounts cannot be reached just now.",
+            "Start again in a moment. If it stays like this, tell your administrator the reference below.",
+            true,
         ),
     }
 }

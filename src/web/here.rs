@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header, web::Data};
 use tracing_actix_web::RequestId;
 
-use super::error::WebError;
+use super::{error::WebError, page::Shell};
 use crate::{
     address::{Host, Target},
     flow::{Place, Places},
@@ -16,6 +16,8 @@ pub(super) struct Here {
     pub(super) place: Place,
     /// For a person to quote, and an operator to find.
     pub(super) reference: String,
+    /// What is around the page.
+    pub(super) shell: Shell,
 }
 
 impl FromRequest for Here {
@@ -39,7 +41,15 @@ fn here(http: &HttpRequest) -> Result<Here, WebError> {
     Ok(Here {
         place,
         reference: reference(http),
+        shell: shell(http),
     })
+}
+
+/// What is around a page that answers this request.
+pub(super) fn shell(http: &HttpRequest) -> Shell {
+    http.app_data::<Shell>()
+        .copied()
+        .unwrap_or(Shell::new(false))
 }
 
 /// The host of a request that names one host.

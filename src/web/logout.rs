@@ -13,7 +13,7 @@ use super::{
     error::WebError,
     here::Here,
     page::{SignOutPage, SignedOutPage},
-    respond::{self, STYLE, add_cookie},
+    respond::{self, add_cookie},
 };
 use crate::{
     flow::{Login, Logout},
@@ -47,42 +47,58 @@ pub(super) async fn sign_out(
         let proof = field(&form, "csrf").filter(|_| is_form);
         if !csrf.is_meant(&http, proof.as_deref(), live, host) {
             let page = SignOutPage {
-                style: STYLE,
+                shell: here.shell,
                 host: host.to_owned(),
                 csrf: csrf.proof(live, host),
             };
             return respond::page(StatusCode::OK, &page);
         }
     }
-    logout.leave(&here.place, session, authenticate).await?;
+    let away = logout.leave(&here.place, session, authenticate).await?;
     if live.is_some() {
         metrics.logout("success");
     }
-    let mut response = respond::page(StatusCode::OK, &goodbye(&here, &login))?;
+    let page = SignedOutPage {
+        away: away.as_ref().map(|away| away.as_str().to_owned()),
+        ..goodbye(&here, &login, &logout)
+    };
+    let mut response = respond::page(StatusCode::OK, &page)?;
     add_cookie(&mut response, &cookies.delete(Kind::Session, origin))?;
     if here.place.is_authenticate {
         add_cookie(&mut response, &cookies.delete(Kind::Authenticate, origin))?;
+        if Cookies::desk(&http, origin).is_some() {
+            add_cookie(&mut response, &Cookies::delete_desk(origin))?;
+        }
     }
     // A redirect would be stopped by the page's own policy for forms as soon as it leads to another host.
-    if field(&form, "then").as_deref() == Some("sign_in") {
-        response.headers_mut().insert(
-            header::REFRESH,
-            header::HeaderValue::from_static("0; url=/.pomerium/sign_in"),
-        );
+    let next = match &away {
+        Some(provider) => Some(provider.as_str()),
+        None => (field(&form, "then").as_deref() == Some("sign_in")).then_some(SIGN_IN),
+    };
+    if let Some(next) = next {
+        let refresh = header::HeaderValue::from_str(&format!("0; url={next}"));
+        let refresh = refresh.map_err(|_| WebError::Page)?;
+        response.headers_mut().insert(header::REFRESH, refresh);
     }
     Ok(response)
 }
 
 /// `/.pomerium/signed_out`: for who comes back from elsewhere.
-pub(super) async fn signed_out(here: Here, login: Data<Login>) -> Result<HttpResponse, WebError> {
-    respond::page(StatusCode::OK, &goodbye(&here, &login))
+pub(super) async fn signed_out(
+    here: Here,
+    login: Data<Login>,
+    logout: Data<Logout>,
+) -> Result<HttpResponse, WebError> {
+    respond::page(StatusCode::OK, &goodbye(&here, &login, &logout))
 }
 
-fn goodbye(here: &Here, login: &Login) -> SignedOutPage<'static> {
+fn goodbye(here: &Here, login: &Login, logout: &Logout) -> SignedOutPage {
     SignedOutPage {
-        style: STYLE,
+        shell: here.shell,
         host: here.place.origin.host().name().to_owned(),
-        provider: Some(login.provider().to_owned()),
+        provider: login.provider().to_owned(),
+        may_stay: logout.may_stay(),
+        away: None,
         again: SIGN_IN.to_owned(),
     }
 }

@@ -11,12 +11,14 @@ mod error;
 mod handoff;
 mod health;
 mod here;
+mod idp;
 mod login;
 mod logout;
 mod page;
 mod respond;
 mod routes;
 mod server;
+mod single_logout;
 mod verify;
 mod well_known;
 

@@ -6,6 +6,30 @@
 
 use askama::Template;
 
+use super::assets::{PASSKEY_URL, STYLE_URL};
+
+/// What is around every page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shell {
+    /// Address of the stylesheet.
+    pub(super) style: &'static str,
+    /// Address of the script, for the pages that need it.
+    pub(super) script: &'static str,
+    /// Whether everybody knows the accounts, which a banner then says.
+    pub(super) is_demo: bool,
+}
+
+impl Shell {
+    /// Around the pages of a Vestibule that is a demonstration, or is not.
+    pub(super) const fn new(is_demo: bool) -> Self {
+        Self {
+            style: STYLE_URL,
+            script: PASSKEY_URL,
+            is_demo,
+        }
+    }
+}
+
 /// Who is signed in, as far as a page shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Person {
@@ -48,9 +72,9 @@ pub(super) struct Link {
 /// Who am I, and until when.
 #[derive(Template)]
 #[template(path = "account.html")]
-pub(super) struct AccountPage<'a> {
-    /// Address of the stylesheet.
-    pub(super) style: &'a str,
+pub(super) struct AccountPage {
+    /// What is around it.
+    pub(super) shell: Shell,
     /// The application's host.
     pub(super) host: String,
     /// Nobody, if not signed in.
@@ -61,14 +85,16 @@ pub(super) struct AccountPage<'a> {
     pub(super) claims: Vec<(String, String)>,
     /// Goes with the sign-out form.
     pub(super) csrf: String,
+    /// Where the person changes how they sign in, if that is our business.
+    pub(super) desk: Option<String>,
 }
 
 /// A rule said no (403).
 #[derive(Template)]
 #[template(path = "denied.html")]
-pub(super) struct DeniedPage<'a> {
-    /// Address of the stylesheet.
-    pub(super) style: &'a str,
+pub(super) struct DeniedPage {
+    /// What is around it.
+    pub(super) shell: Shell,
     /// The application's host.
     pub(super) host: String,
     /// Whom the rule refused; nobody, if not signed in.
@@ -84,9 +110,9 @@ pub(super) struct DeniedPage<'a> {
 /// Something went wrong.
 #[derive(Template)]
 #[template(path = "error.html")]
-pub(super) struct ErrorPage<'a> {
-    /// Address of the stylesheet.
-    pub(super) style: &'a str,
+pub(super) struct ErrorPage {
+    /// What is around it.
+    pub(super) shell: Shell,
     /// The heading.
     pub(super) title: String,
     /// What happened, in one or two sentences.
@@ -104,9 +130,9 @@ pub(super) struct ErrorPage<'a> {
 /// Signing in has to wait: the provider does not answer.
 #[derive(Template)]
 #[template(path = "sign_in.html")]
-pub(super) struct SignInPage<'a> {
-    /// Address of the stylesheet.
-    pub(super) style: &'a str,
+pub(super) struct SignInPage {
+    /// What is around it.
+    pub(super) shell: Shell,
     /// The application's host.
     pub(super) host: String,
     /// The provider's name, as the operator calls it.
@@ -120,9 +146,9 @@ pub(super) struct SignInPage<'a> {
 /// Sign out? Asked where a sign-out could have been begun by another site.
 #[derive(Template)]
 #[template(path = "sign_out.html")]
-pub(super) struct SignOutPage<'a> {
-    /// Address of the stylesheet.
-    pub(super) style: &'a str,
+pub(super) struct SignOutPage {
+    /// What is around it.
+    pub(super) shell: Shell,
     /// The application's host.
     pub(super) host: String,
     /// Goes with the sign-out form.
@@ -132,13 +158,17 @@ pub(super) struct SignOutPage<'a> {
 /// The session has ended.
 #[derive(Template)]
 #[template(path = "signed_out.html")]
-pub(super) struct SignedOutPage<'a> {
-    /// Address of the stylesheet.
-    pub(super) style: &'a str,
+pub(super) struct SignedOutPage {
+    /// What is around it.
+    pub(super) shell: Shell,
     /// The application's host.
     pub(super) host: String,
-    /// Where the person may still be signed in, if anywhere.
-    pub(super) provider: Option<String>,
+    /// The provider's name, as the operator calls it.
+    pub(super) provider: String,
+    /// Whether the person may still be signed in there, and nothing of ours changes that.
+    pub(super) may_stay: bool,
+    /// Where the provider signs the person out too.
+    pub(super) away: Option<String>,
     /// Where signing in begins anew.
     pub(super) again: String,
 }
@@ -147,7 +177,11 @@ pub(super) struct SignedOutPage<'a> {
 mod tests {
     use super::*;
 
-    const STYLE: &str = "/.pomerium/assets/style.css?v=1";
+    const SHELL: Shell = Shell {
+        style: "/.pomerium/assets/style.css?v=1",
+        script: "/idp/assets/passkey.js?v=1",
+        is_demo: false,
+    };
     const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>\u{202e}&amp;";
 
     fn person(text: &str, groups: usize) -> Person {
@@ -161,9 +195,9 @@ mod tests {
         }
     }
 
-    fn account(text: &str, groups: usize) -> AccountPage<'static> {
+    fn account(text: &str, groups: usize) -> AccountPage {
         AccountPage {
-            style: STYLE,
+            shell: SHELL,
             host: text.to_owned(),
             person: Some(person(text, groups)),
             session: Some(SessionFacts {
@@ -177,12 +211,13 @@ mod tests {
                 (text.to_owned(), String::new()),
             ],
             csrf: text.to_owned(),
+            desk: Some(text.to_owned()),
         }
     }
 
-    fn denied(text: &str) -> DeniedPage<'static> {
+    fn denied(text: &str) -> DeniedPage {
         DeniedPage {
-            style: STYLE,
+            shell: SHELL,
             host: text.to_owned(),
             person: Some(person(text, 1)),
             reason: text.to_owned(),
@@ -195,7 +230,7 @@ mod tests {
     fn all(text: &str) -> Vec<String> {
         let value = || text.to_owned();
         let error = ErrorPage {
-            style: STYLE,
+            shell: SHELL,
             title: value(),
             message: value(),
             advice: value(),
@@ -207,21 +242,23 @@ mod tests {
             status: 502,
         };
         let sign_in = SignInPage {
-            style: STYLE,
+            shell: SHELL,
             host: value(),
             provider: value(),
             retry: value(),
             reference: value(),
         };
         let sign_out = SignOutPage {
-            style: STYLE,
+            shell: SHELL,
             host: value(),
             csrf: value(),
         };
         let signed_out = SignedOutPage {
-            style: STYLE,
+            shell: SHELL,
             host: value(),
-            provider: Some(value()),
+            provider: value(),
+            may_stay: true,
+            away: None,
             again: value(),
         };
 
@@ -288,7 +325,10 @@ mod tests {
             ] {
                 assert_eq!(page.matches(once).count(), 1, "{once} in {page}");
             }
-            assert!(page.contains(&format!("href=\"{STYLE}\"")), "{page}");
+            assert!(
+                page.contains(&format!("href=\"{}\"", SHELL.style)),
+                "{page}"
+            );
         }
     }
 
@@ -342,7 +382,7 @@ mod tests {
         let token = "<input type=\"hidden\" name=\"csrf\" value=\"token\">";
         let form = "method=\"post\" action=\"/.pomerium/sign_out\"";
         let sign_out = SignOutPage {
-            style: STYLE,
+            shell: SHELL,
             host: "app.example.com".into(),
             csrf: "token".into(),
         };

@@ -14,12 +14,36 @@ use time::{OffsetDateTime, macros::format_description};
 use tracing::{Span, info_span};
 use tracing_actix_web::{DefaultRootSpanBuilder, RootSpanBuilder};
 
-use super::{assets, error::WebError, here::reference};
+use super::{error::WebError, here::reference};
 use crate::{clock::Timestamp, flow::SafeRedirect};
 
 /// What a page may do: show our style and mark, and send its form to us.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
      base-uri 'none'; frame-ancestors 'none'";
+
+/// The same, with our script: for a page where passkeys are used.
+const SCRIPTED: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; \
+     base-uri 'none'; frame-ancestors 'none'";
+
+/// A page with a form that only its own origin may send, and the script for passkeys.
+pub(super) fn form_page(
+    status: StatusCode,
+    page: &impl Template,
+) -> Result<HttpResponse, WebError> {
+    let mut response = self::page(status, page)?;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(SCRIPTED),
+    );
+    // With `no-referrer` a browser would call the form's origin `null` (Fetch §3.2). The page's address, where a
+    // secret can stand, is not told like this either.
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("strict-origin"),
+    );
+    Ok(response)
+}
 
 /// A page.
 pub(super) fn page(status: StatusCode, page: &impl Template) -> Result<HttpResponse, WebError> {
@@ -48,15 +72,30 @@ pub(super) fn guarded(status: StatusCode) -> HttpResponseBuilder {
     response
 }
 
+/// An empty answer that other sites may show in a frame.
+pub(super) fn framed() -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(StatusCode::OK);
+    response
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"));
+    response
+}
+
+/// An answer with tokens or claims (RFC 6749 §5.1).
+pub(super) fn token(status: StatusCode) -> HttpResponseBuilder {
+    let mut response = guarded(status);
+    response.insert_header((header::PRAGMA, "no-cache"));
+    response
+}
+
 /// Adds a cookie.
 pub(super) fn add_cookie(response: &mut HttpResponse, cookie: &str) -> Result<(), WebError> {
     let value = HeaderValue::from_str(cookie).map_err(|_| WebError::Page)?;
     response.headers_mut().append(header::SET_COOKIE, value);
     Ok(())
 }
-
-/// The stylesheet's address, for a page.
-pub(super) const STYLE: &str = assets::STYLE_URL;
 
 /// `21 November 2026, 09:14 UTC`.
 pub(super) fn written_out(time: Timestamp) -> String {

@@ -4,11 +4,18 @@ use std::sync::Arc;
 
 use actix_web::{
     guard,
-    web::{self, Data, ServiceConfig, get, head, post},
+    web::{self, Data, PayloadConfig, ServiceConfig, get, head, post},
 };
 
-use super::{account, assets, handoff, health, login, logout, verify, well_known};
+use super::{
+    account, assets, handoff, health, idp, login, logout, single_logout, verify, well_known,
+};
 use crate::proxy::{Forwarded, Original, ReservedNames};
+
+/// The longest form with a logout token, in bytes: as long as an ID token may be, and its name.
+const MAX_LOGOUT_TOKEN: usize = 17 * 1024;
+/// The longest form with a passkey's answer, in bytes.
+const MAX_FORM: usize = 64 * 1024;
 
 /// Pages and flows.
 pub(super) fn pages(config: &mut ServiceConfig) {
@@ -35,6 +42,15 @@ pub(super) fn pages(config: &mut ServiceConfig) {
                 .route(get().to(logout::sign_out))
                 .route(post().to(logout::sign_out)),
         )
+        .service(
+            web::resource("/.pomerium/frontchannel_logout")
+                .route(get().to(single_logout::frontchannel)),
+        )
+        .service(
+            web::resource("/.pomerium/backchannel_logout")
+                .app_data(PayloadConfig::new(MAX_LOGOUT_TOKEN))
+                .route(post().to(single_logout::backchannel)),
+        )
         .service(web::resource("/.pomerium/signed_out").route(get().to(logout::signed_out)))
         .service(web::resource("/.pomerium/assets/style.css").route(get().to(assets::style)))
         .service(web::resource("/.pomerium/assets/favicon.svg").route(get().to(assets::favicon)))
@@ -58,6 +74,52 @@ pub(super) fn pages(config: &mut ServiceConfig) {
                 || get().to(well_known::hpke_public_key),
             ));
     }
+}
+
+/// The built-in provider.
+pub(super) fn idp(config: &mut ServiceConfig) {
+    // A passkey's answer is longer than any other form.
+    let form = || PayloadConfig::new(MAX_FORM);
+    config
+        .service(
+            web::resource("/idp/.well-known/openid-configuration")
+                .route(get().to(idp::documents::discovery)),
+        )
+        .service(web::resource("/idp/jwks.json").route(get().to(idp::documents::jwks)))
+        .service(
+            web::resource("/idp/authorize")
+                .route(get().to(idp::authorize::authorize))
+                .route(post().to(idp::authorize::authorize)),
+        )
+        .service(web::resource("/idp/token").route(post().to(idp::token::token)))
+        .service(
+            web::resource("/idp/userinfo")
+                .route(get().to(idp::token::userinfo))
+                .route(post().to(idp::token::userinfo)),
+        )
+        .service(
+            web::resource("/idp/end_session")
+                .route(get().to(idp::authorize::end_session))
+                .route(post().to(idp::authorize::end_session)),
+        )
+        .service(
+            web::resource("/idp/sign_in")
+                .app_data(form())
+                .route(post().to(idp::sign_in::sign_in)),
+        )
+        .service(web::resource("/idp/").route(get().to(idp::desk::show)))
+        .service(
+            web::resource("/idp/desk")
+                .app_data(form())
+                .route(post().to(idp::desk::change)),
+        )
+        .service(
+            web::resource("/idp/invitation")
+                .app_data(form())
+                .route(get().to(idp::invitation::show))
+                .route(post().to(idp::invitation::accept)),
+        )
+        .service(web::resource("/idp/assets/passkey.js").route(get().to(idp::documents::script)));
 }
 
 /// A public document: any page may read it.

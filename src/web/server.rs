@@ -14,7 +14,8 @@ use super::{
     ServerSettings,
     cookie::Cookies,
     csrf::Csrf,
-    error,
+    error, idp,
+    page::Shell,
     respond::PageSpan,
     routes,
     verify::{IdentityNames, References},
@@ -24,6 +25,7 @@ use crate::{
     crypto::{CryptoError, Keyring},
     flow::{Account, Authorizer, Login, Logout, Places},
     identity::IdentityProvider,
+    local::LocalProvider,
     proxy::{ReservedNames, TrustedProxies},
     session::{SessionSettings, SessionStore},
     telemetry::Metrics,
@@ -65,6 +67,10 @@ pub struct Parts {
     pub header_names: Vec<String>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// The built-in provider, if people sign in there.
+    pub local: Option<Arc<LocalProvider>>,
+    /// Whether the pages say that this is a demonstration.
+    pub is_demo: bool,
 }
 
 /// Listening, not yet running.
@@ -152,6 +158,11 @@ fn bind_pages(settings: &ServerSettings, parts: &Parts) -> Result<(SocketAddr, S
     let csrf = Data::new(Csrf::new(parts.keyring.csrf()?));
     let published = Data::new(Published::new(&parts.keyring));
     let cookies = Data::new(Cookies::new(&parts.places, &parts.lifetimes));
+    let documents = parts
+        .local
+        .as_deref()
+        .map(idp::Documents::new)
+        .map(Data::new);
     listen!("address", settings.address, settings.workers, move || {
         App::new()
             .wrap(from_fn(error::pages))
@@ -165,7 +176,16 @@ fn bind_pages(settings: &ServerSettings, parts: &Parts) -> Result<(SocketAddr, S
             .app_data(csrf.clone())
             .app_data(published.clone())
             .app_data(cookies.clone())
+            .app_data(Shell::new(parts.is_demo))
             .configure(routes::pages)
+            .configure(|config| {
+                if let (Some(local), Some(documents)) = (&parts.local, &documents) {
+                    config
+                        .app_data(Data::from(Arc::clone(local)))
+                        .app_data(documents.clone());
+                    routes::idp(config);
+                }
+            })
     })
 }
 
@@ -191,6 +211,7 @@ fn bind_decisions(
                 .app_data(trusted.clone())
                 .app_data(Data::new(References::new()))
                 .app_data(cookies.clone())
+                .app_data(Shell::new(parts.is_demo))
                 .configure(|config| routes::decisions(config, &parts.reserved))
         }
     )

@@ -16,7 +16,7 @@ use super::{
     cookie::{Cookies, Kind},
     csrf::Csrf,
     error::{self, VerifyError},
-    here::given_reference,
+    here::{self, given_reference},
     respond,
 };
 use crate::{
@@ -87,7 +87,7 @@ pub(super) async fn verify<D: Dialect + 'static>(
     )
     .await;
     let answered = asked.and_then(|(decision, reason, reply)| {
-        let response = answer(reply, &names, &csrf, &reference)?;
+        let response = answer(&http, reply, &names, &csrf, &reference)?;
         Ok((decision, reason, response))
     });
     match answered {
@@ -163,6 +163,7 @@ fn credential<'a>(http: &'a HttpRequest, cookies: &Cookies, secure: bool) -> Cre
 /// Puts a reply on the wire. An allow has no body and sets no cookie: nginx would lose its connection, and no proxy
 /// passes cookies on alike.
 fn answer(
+    http: &HttpRequest,
     reply: Reply,
     names: &IdentityNames,
     csrf: &Csrf,
@@ -208,6 +209,7 @@ fn answer(
         Body::Denied(refusal) => {
             let host = refusal.host.unwrap_or_default();
             let page = denied_page(
+                here::shell(http),
                 &host,
                 refusal.session.as_deref(),
                 refusal.reason,

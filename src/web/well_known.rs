@@ -27,13 +27,14 @@ pub(super) struct Published {
     handoff: Document,
 }
 
-struct Document {
+/// A document that everybody may read and keep for a minute.
+pub(super) struct Document {
     body: Vec<u8>,
     tag: String,
 }
 
 impl Document {
-    fn new(body: Vec<u8>) -> Self {
+    pub(super) fn new(body: Vec<u8>) -> Self {
         let tag = hex(&digest(&body));
         Self {
             tag: format!("\"{tag}\""),
@@ -41,7 +42,7 @@ impl Document {
         }
     }
 
-    fn answer(&self, http: &HttpRequest, kind: &'static str) -> HttpResponse {
+    pub(super) fn answer(&self, http: &HttpRequest, kind: &'static str) -> HttpResponse {
         let held = http
             .headers()
             .get_all(header::IF_NONE_MATCH)
@@ -110,12 +111,22 @@ pub(super) async fn document(
             ))
             .insert_header((header::CACHE_CONTROL, "private, no-store"));
     }
-    let document = json!({
+    // Whoever registers us at a provider reads the authenticate host's; an application's is for its own scripts.
+    let logout = if place.is_authenticate {
+        "/.pomerium/frontchannel_logout"
+    } else {
+        "/.pomerium/sign_out"
+    };
+    let mut document = json!({
         "issuer": format!("{origin}/"),
         "authentication_callback_endpoint": format!("{}/oauth2/callback", places.authenticate()),
         "jwks_uri": format!("{origin}/.well-known/pomerium/jwks.json"),
-        "frontchannel_logout_uri": format!("{origin}/.pomerium/sign_out"),
+        "frontchannel_logout_uri": format!("{origin}{logout}"),
     });
+    if let Some(members) = document.as_object_mut().filter(|_| place.is_authenticate) {
+        let address = format!("{origin}/.pomerium/backchannel_logout");
+        members.insert("backchannel_logout_uri".to_owned(), address.into());
+    }
     Ok(response
         .content_type("application/json")
         .body(format!("{document}\n")))
