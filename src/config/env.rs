@@ -1,6 +1,6 @@
 //! The process environment, and what of it is configuration; nothing else reads it.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use config::{Map, Value, ValueKind};
 
@@ -35,6 +35,8 @@ const SETTABLE: &[&str] = &[
     "jwt_claims_headers",
     "jwt_issuer_format",
     "identity_headers",
+    "local.public",
+    "local.users_file",
     "log.level",
     "log.decisions",
     "log_level",
@@ -81,6 +83,12 @@ impl fmt::Debug for Environment {
             .field(&self.0.keys().collect::<Vec<_>>())
             .finish()
     }
+}
+
+/// The folders in which a shell of this process looks for programs.
+pub fn search_path() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).collect()
 }
 
 /// The variables as a tree; the report gets those that set nothing.

@@ -120,12 +120,20 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// True or false; variables are texts, so theirs may be one.
     pub fn boolean(&self) -> Option<bool> {
-        if let ValueKind::Boolean(truth) = &self.value.kind {
-            return Some(*truth);
+        match &self.value.kind {
+            ValueKind::Boolean(truth) => Some(*truth),
+            ValueKind::String(text)
+                if self.is_from_environment() && text.parse::<bool>().is_ok() =>
+            {
+                text.parse().ok()
+            }
+            _ => {
+                self.wrong_type("true or false", "write true or false, without quotes");
+                None
+            }
         }
-        self.wrong_type("true or false", "write true or false, without quotes");
-        None
     }
 
     /// A whole number; variables are texts, so theirs may be one.

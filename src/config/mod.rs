@@ -7,7 +7,7 @@
 //!
 //! The journey of a file: [`mod@file`] and [`mod@env`] read trees of values that know where they were written, [`layers`]
 //! puts the variables on top, [`resolve`] asks section by section for the keys that it knows and builds what the rooms
-//! read.
+//! read. [`mod@users`] reads the file of users, with the same parts.
 
 mod duration;
 mod env;
@@ -24,21 +24,25 @@ mod section;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::path::Path;
 
 use config::Value;
 
-use self::report::Report;
 pub use self::{
-    env::Environment,
+    duration::parse as parse_span,
+    env::{Environment, search_path},
     file::Format,
     places::{Places, Segment},
     problem::{Note, Place, Problem, Problems},
+    users::{UsersFile, UsersMark, UsersReading, load_users},
 };
+use self::{file::Subject, report::Report};
 use crate::{
-    assertion::AssertionSettings, crypto::KeySettings, flow::FlowSettings, oidc::ProviderSettings,
-    policy::RouteSettings, session::SessionSettings, telemetry::LogSettings, web::ServerSettings,
+    assertion::AssertionSettings, crypto::KeySettings, flow::FlowSettings, local::LocalSettings,
+    oidc::ProviderSettings, policy::RouteSettings, session::SessionSettings,
+    telemetry::LogSettings, web::ServerSettings,
 };
 
 /// Everything that was configured, by the room that reads it.
@@ -56,6 +60,8 @@ pub struct Settings {
     pub flow: FlowSettings,
     /// For `oidc`; exactly one.
     pub provider: ProviderSettings,
+    /// For `local`; none where the provider is another.
+    pub local: Option<LocalSettings>,
     /// For `policy`, in the order of the file.
     pub routes: Vec<RouteSettings>,
     /// For `telemetry`.
@@ -80,7 +86,7 @@ pub struct Loaded {
 /// Everything that is wrong with it.
 pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, Problems> {
     let report = Report::new(path);
-    let tree = file::read(path, &report);
+    let tree = file::read(path, &Subject::CONFIGURATION, &report);
     assemble(tree, environment, report)
 }
 
@@ -92,7 +98,7 @@ pub fn load_text(
     environment: &Environment,
 ) -> Result<Loaded, Problems> {
     let report = Report::new(Path::new(name));
-    let tree = file::parse(text, format, &report);
+    let tree = file::parse(text, format, &Subject::CONFIGURATION, &report);
     assemble(tree, environment, report)
 }
 

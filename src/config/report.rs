@@ -129,8 +129,13 @@ pub(super) fn dotted(parent: &str, key: &str) -> String {
     }
 }
 
-/// Names come from a file and go to a terminal: control characters are escaped, dots within a name quoted.
+/// Names come from a file and go to a terminal: control characters are escaped, dots within a name quoted. A hash that
+/// lost its quotes can fall apart into keys (`{ password: $argon2id$v=19$m=19456,t=2,p=1$… }`): no key of ours has a
+/// `$`, and what follows one is not told.
 fn printable(key: &str) -> String {
+    if let Some((before, _)) = key.split_once('$') {
+        return printable(&format!("{before}…"));
+    }
     if key.is_empty() || key.contains(['.', '[', ']', '"']) || key.chars().any(char::is_control) {
         format!("{key:?}")
     } else {

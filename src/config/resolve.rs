@@ -4,6 +4,7 @@ mod assertion;
 mod flow;
 mod foreign;
 mod keys;
+mod local;
 mod log;
 mod provider;
 mod routes;
@@ -24,12 +25,19 @@ pub(super) fn settings(tree: &Value, report: &Report) -> Option<(Settings, Place
     let session = session::read(&mut root);
     let assertion = assertion::read(&mut root);
     let log = log::read(&mut root);
-    let provider = provider::read(&mut root);
     let routes = routes::read(&mut root);
     let flow = flow::read(&mut root, &routes.hosts);
     if let Some(places) = &routes.places {
         compile(&routes.settings, places, report);
     }
+    let provider = provider::read(&mut root, flow.as_ref().map(|flow| &flow.settings));
+    let local = local::read(
+        &mut root,
+        &provider,
+        server.address,
+        flow.as_ref(),
+        &routes.hosts,
+    );
     foreign::judge(&mut root);
     root.finish(&foreign::TOP);
     let settings = Settings {
@@ -37,8 +45,9 @@ pub(super) fn settings(tree: &Value, report: &Report) -> Option<(Settings, Place
         keys,
         session,
         assertion,
-        flow: flow?,
-        provider: provider?,
+        flow: flow?.settings,
+        provider: provider.settings?,
+        local,
         routes: routes.settings,
         log,
     };

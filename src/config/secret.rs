@@ -169,7 +169,8 @@ fn content(file: File, item: &Item<'_>) -> Option<Secret> {
     Some(Secret::new(secret))
 }
 
-fn open(path: &Path) -> io::Result<(File, Metadata)> {
+/// Opens a plain file.
+pub(super) fn open(path: &Path) -> io::Result<(File, Metadata)> {
     // Asked before it is opened: a named pipe would keep us waiting.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a plain file"));
@@ -179,14 +180,15 @@ fn open(path: &Path) -> io::Result<(File, Metadata)> {
     Ok((file, metadata))
 }
 
+/// Whether somebody else than its owner may use the file.
 #[cfg(unix)]
-fn is_open_to_others(metadata: &Metadata) -> bool {
+pub(super) fn is_open_to_others(metadata: &Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt;
 
     metadata.permissions().mode() & 0o077 != 0
 }
 
 #[cfg(not(unix))]
-fn is_open_to_others(_: &Metadata) -> bool {
+pub(super) fn is_open_to_others(_: &Metadata) -> bool {
     false
 }

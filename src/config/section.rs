@@ -2,7 +2,7 @@
 
 use config::{Map, Value, ValueKind};
 
-use super::{item::Item, report::Report, suggest};
+use super::{item::Item, problem::Problem, report::Report, suggest};
 
 /// A set of keys of which we know all.
 pub(super) struct Section<'a> {
@@ -72,6 +72,11 @@ impl<'a> Section<'a> {
     /// Says that a key is needed.
     pub fn missing(&self, key: &str, mend: &str) {
         self.item.missing(key, mend);
+    }
+
+    /// Tells a problem that was found elsewhere.
+    pub fn add(&self, problem: Problem) {
+        self.item.report().add(problem);
     }
 
     /// Looks at the keys that nobody took.

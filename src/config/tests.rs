@@ -3,6 +3,7 @@
 mod contract;
 mod environment;
 mod formats;
+mod local;
 mod mistakes;
 mod mutation;
 mod pomerium;

@@ -3,10 +3,10 @@
 use config::Value;
 use serde::de::IgnoredAny;
 
-use super::{Fault, yaml};
+use super::{Fault, Subject, yaml};
 use crate::config::{origin::Position, report::Report};
 
-pub(super) fn parse(text: &str, report: &Report) -> Result<Value, Fault> {
+pub(super) fn parse(text: &str, subject: &Subject, report: &Report) -> Result<Value, Fault> {
     if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
         let place = Position {
             line: error.line().max(1),
@@ -21,7 +21,8 @@ pub(super) fn parse(text: &str, report: &Report) -> Result<Value, Fault> {
         ));
     }
     // Valid JSON has tabs between its words only; YAML has its own opinion of them.
-    yaml::parse(&join_surrogates(&text.replace('\t', " ")), report)
+    let text = join_surrogates(&text.replace('\t', " "));
+    yaml::parse(&text, subject, report)
 }
 
 /// JSON escapes a character beyond the basic plane in two halves (RFC 8259 §7), YAML in one (`\U0001F511`). The two

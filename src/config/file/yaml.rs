@@ -9,7 +9,7 @@ use std::collections::{HashMap, hash_map::Entry};
 use config::{Map, Value, ValueKind};
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
-use super::{Fault, MAX_DEPTH};
+use super::{Fault, MAX_DEPTH, Subject};
 use crate::config::{
     origin::{Origin, Position},
     report::{Report, dotted},
@@ -18,9 +18,10 @@ use crate::config::{
 /// Aliases included. Ten thousand routes with a policy each have about two hundred thousand.
 const MAX_NODES: usize = 2_000_000;
 
-pub(super) fn parse(text: &str, report: &Report) -> Result<Value, Fault> {
+pub(super) fn parse(text: &str, subject: &Subject, report: &Report) -> Result<Value, Fault> {
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
+        subject,
         report,
         anchors: HashMap::new(),
         nodes: 0,
@@ -47,6 +48,7 @@ impl Trail<'_> {
 
 struct Reader<'text> {
     parser: Parser<'text, StrInput<'text>>,
+    subject: &'text Subject,
     report: &'text Report,
     /// What stands at an anchor, and of how many nodes it is made.
     anchors: HashMap<usize, (ValueKind, usize)>,
@@ -59,7 +61,7 @@ impl<'text> Reader<'text> {
             match self.next()? {
                 (Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _) => {}
                 (Event::StreamEnd | Event::DocumentEnd, _) => {
-                    return Err(empty(Position::START));
+                    return Err(self.empty());
                 }
                 (event, span) => {
                     let mut root = self.node(event, span, None, &Trail::Root, 0)?;
@@ -74,12 +76,12 @@ impl<'text> Reader<'text> {
                             root = start.mark(root.kind);
                             return Ok(root);
                         }
-                        ValueKind::Nil => return Err(empty(Position::START)),
+                        ValueKind::Nil => return Err(self.empty()),
                         _ => {
                             return Err(Fault::new(
                                 position(span),
                                 "is not a set of keys",
-                                "begin with lines such as `address: 127.0.0.1:4180`",
+                                self.subject.first_lines,
                             ));
                         }
                     }
@@ -103,6 +105,10 @@ impl<'text> Reader<'text> {
                 _ => {}
             }
         }
+    }
+
+    fn empty(&self) -> Fault {
+        Fault::new(Position::START, "is empty", self.subject.begin)
     }
 
     fn next(&mut self) -> Result<(Event<'text>, Span), Fault> {
@@ -299,8 +305,4 @@ fn broken(error: &ScanError) -> Fault {
         "check indentation, quotes and brackets just above"
     };
     Fault::new(place, format!("is not YAML from here: {message}"), mend)
-}
-
-fn empty(position: Position) -> Fault {
-    Fault::new(position, "is empty", "begin with vestibule.example.yaml")
 }

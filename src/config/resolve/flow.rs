@@ -9,7 +9,13 @@ use crate::{
     flow::FlowSettings,
 };
 
-pub(super) fn read(root: &mut Section<'_>, hosts: &[RouteHost<'_>]) -> Option<FlowSettings> {
+/// Where logins happen, and the value that said so.
+pub(super) struct Flow<'a> {
+    pub settings: FlowSettings,
+    pub authenticate: Item<'a>,
+}
+
+pub(super) fn read<'a>(root: &mut Section<'a>, hosts: &[RouteHost<'_>]) -> Option<Flow<'a>> {
     let item = root.take("authenticate_service_url");
     if item.is_none() {
         root.missing(
@@ -30,10 +36,13 @@ pub(super) fn read(root: &mut Section<'_>, hosts: &[RouteHost<'_>]) -> Option<Fl
             require_within(name, domain, item);
         }
     }
-    let (authenticate, _) = authenticate?;
-    Some(FlowSettings {
-        authenticate,
-        cookie_domain,
+    let (origin, item) = authenticate?;
+    Some(Flow {
+        settings: FlowSettings {
+            authenticate: origin,
+            cookie_domain,
+        },
+        authenticate: item,
     })
 }
 

@@ -11,13 +11,41 @@ use crate::{
         secret::{self, Found},
         section::{Foreign, Section, either},
     },
+    flow::FlowSettings,
     oidc::ProviderSettings,
 };
 
+/// What is configured of the provider.
+pub(super) struct Provider {
+    pub settings: Option<ProviderSettings>,
+    /// None when it was not said, or not understood.
+    pub kind: Option<Kind>,
+}
+
+/// Whose the provider is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Any, by OpenID Connect.
+    Oidc,
+    /// The built-in one.
+    Local,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Oidc => "oidc",
+            Self::Local => "local",
+        }
+    }
+}
+
+/// What people read where the built-in provider has no other name.
+const BUILT_IN_NAME: &str = "Vestibule";
 /// Providers that Pomerium has by name.
 const OTHERS: &[&str] = &[
     "apple", "auth0", "azure", "cognito", "github", "gitlab", "google", "hosted", "keycloak",
-    "local", "okta", "onelogin", "ping",
+    "okta", "onelogin", "ping",
 ];
 /// Parameters that bind an answer to its question: nobody else sets them.
 const OURS: &[&str] = &[
@@ -35,31 +63,41 @@ const OURS: &[&str] = &[
 ];
 const DEFAULT_SCOPES: [&str; 3] = ["openid", "profile", "email"];
 
-pub(super) fn read(root: &mut Section<'_>) -> Option<ProviderSettings> {
+/// What the built-in provider's only client asks for.
+const LOCAL_SCOPES: [&str; 4] = ["openid", "profile", "email", "groups"];
+
+/// The values of the keys, of which some are written in two ways.
+struct Keys<'a> {
+    name: Option<Item<'a>>,
+    issuer: Option<Item<'a>>,
+    client_id: Option<Item<'a>>,
+    client_secret: Option<Item<'a>>,
+    client_secret_file: Option<Item<'a>>,
+    scopes: Option<Item<'a>>,
+    request_params: Option<Item<'a>>,
+}
+
+pub(super) fn read(root: &mut Section<'_>, flow: Option<&FlowSettings>) -> Provider {
     let list = root.take("identity_providers");
     let mut nested = list
         .as_ref()
         .and_then(only)
         .unwrap_or_else(|| root.absent());
-    let name = nested.take("name");
-    let kind = either(nested.take("provider"), root.take("idp_provider"));
-    let issuer = either(nested.take("issuer"), root.take("idp_provider_url"));
-    let client_id = either(nested.take("client_id"), root.take("idp_client_id"));
-    let secret = secret::read(
-        either(nested.take("client_secret"), root.take("idp_client_secret")),
-        either(
-            nested.take("client_secret_file"),
-            root.take("idp_client_secret_file"),
-        ),
-    );
-    let scopes = either(nested.take("scopes"), root.take("idp_scopes"));
-    let params = either(
-        nested.take("request_params"),
-        root.take("idp_request_params"),
-    );
+    let kind_item = either(nested.take("provider"), root.take("idp_provider"));
+    let mut both = |own, flat| either(nested.take(own), root.take(flat));
+    let keys = Keys {
+        issuer: both("issuer", "idp_provider_url"),
+        client_id: both("client_id", "idp_client_id"),
+        client_secret: both("client_secret", "idp_client_secret"),
+        client_secret_file: both("client_secret_file", "idp_client_secret_file"),
+        scopes: both("scopes", "idp_scopes"),
+        request_params: both("request_params", "idp_request_params"),
+        name: nested.take("name"),
+    };
+    let kind = kind_item.as_ref().and_then(kind);
 
     let is_nested = nested.exists();
-    if list.is_none() && kind.is_none() && issuer.is_none() && client_id.is_none() {
+    if list.is_none() && kind_item.is_none() && keys.issuer.is_none() && keys.client_id.is_none() {
         root.missing(
             "identity_providers",
             "name the provider that proves who people are",
@@ -67,16 +105,16 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<ProviderSettings> {
     } else if list.is_none() || is_nested {
         let place = if is_nested { &nested } else { &*root };
         let key = |own, flat| if is_nested { own } else { flat };
-        if kind.is_none() {
-            place.missing(key("provider", "idp_provider"), "write oidc");
+        if kind_item.is_none() {
+            place.missing(key("provider", "idp_provider"), "write oidc or local");
         }
-        if issuer.is_none() {
+        if keys.issuer.is_none() && kind != Some(Kind::Local) {
             place.missing(
                 key("issuer", "idp_provider_url"),
                 "give the provider's issuer, such as https://idp.example.com",
             );
         }
-        if client_id.is_none() {
+        if keys.client_id.is_none() && kind != Some(Kind::Local) {
             place.missing(
                 key("client_id", "idp_client_id"),
                 "give the id under which Vestibule is registered at the provider",
@@ -84,19 +122,29 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<ProviderSettings> {
         }
     }
     nested.finish(&Foreign::NONE);
-    let kind = kind.and_then(|item| self::kind(&item));
-    let name = match name {
-        Some(item) => self::name(&item),
-        None => kind,
+    let settings = match kind {
+        Some(Kind::Local) => local(&keys, flow),
+        kind => oidc(keys, kind),
     };
+    Provider { settings, kind }
+}
+
+fn oidc(keys: Keys<'_>, kind: Option<Kind>) -> Option<ProviderSettings> {
+    let name = match keys.name {
+        Some(item) => name(&item),
+        None => kind.map(Kind::name),
+    };
+    let secret = secret::read(keys.client_secret, keys.client_secret_file);
     let client_secret = secret.and_then(Found::into_text);
-    let scopes = scopes.map_or_else(
+    let scopes = keys.scopes.map_or_else(
         || DEFAULT_SCOPES.map(str::to_owned).to_vec(),
-        |item| self::scopes(&item),
+        |item| scopes(&item),
     );
-    let request_params = params.map_or_else(BTreeMap::new, |item| request_params(&item));
-    let issuer = issuer.and_then(|item| self::issuer(&item));
-    let client_id = client_id.and_then(|item| item.text());
+    let request_params = keys
+        .request_params
+        .map_or_else(BTreeMap::new, |item| request_params(&item));
+    let issuer = keys.issuer.and_then(|item| issuer(&item));
+    let client_id = keys.client_id.and_then(|item| item.text());
     Some(ProviderSettings {
         name: name?.to_owned(),
         issuer: issuer?.to_owned(),
@@ -104,6 +152,33 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<ProviderSettings> {
         client_secret,
         scopes,
         request_params,
+    })
+}
+
+/// Vestibule as the client of its own provider. Its secret comes from the keys, when there are any.
+fn local(keys: &Keys<'_>, flow: Option<&FlowSettings>) -> Option<ProviderSettings> {
+    let own = [
+        &keys.issuer,
+        &keys.client_id,
+        &keys.client_secret,
+        &keys.client_secret_file,
+        &keys.scopes,
+        &keys.request_params,
+    ];
+    for item in own.into_iter().flatten() {
+        item.key_problem("the built-in provider has its own", "remove it");
+    }
+    let name = match &keys.name {
+        Some(item) => name(item),
+        None => Some(BUILT_IN_NAME),
+    };
+    Some(ProviderSettings {
+        name: name?.to_owned(),
+        issuer: format!("{}/idp", flow?.authenticate),
+        client_id: "vestibule".to_owned(),
+        client_secret: None,
+        scopes: LOCAL_SCOPES.map(str::to_owned).to_vec(),
+        request_params: BTreeMap::new(),
     })
 }
 
@@ -122,20 +197,20 @@ fn only<'a>(list: &Item<'a>) -> Option<Section<'a>> {
     items.first()?.section()
 }
 
-fn kind<'a>(item: &Item<'a>) -> Option<&'a str> {
+fn kind(item: &Item<'_>) -> Option<Kind> {
     let kind = item.text()?;
-    if kind == "oidc" {
-        return Some(kind);
-    }
-    if OTHERS.contains(&kind) {
+    let known = [Kind::Oidc, Kind::Local]
+        .into_iter()
+        .find(|known| known.name() == kind);
+    if known.is_none() && OTHERS.contains(&kind) {
         item.problem(
             format!("the provider {kind} is not supported yet by name"),
             "write oidc and give its issuer",
         );
-    } else {
-        item.problem("is no kind of provider", "write oidc");
+    } else if known.is_none() {
+        item.problem("is no kind of provider", "write oidc or local");
     }
-    None
+    known
 }
 
 fn name<'a>(item: &Item<'a>) -> Option<&'a str> {

@@ -29,6 +29,29 @@ pub(super) struct RouteHost<'a> {
     pub from: Item<'a>,
 }
 
+impl RouteHost<'_> {
+    /// Whether a host of this name is one of them, at whatever port.
+    pub fn covers(&self, name: &str) -> bool {
+        let (ours, theirs) = (self.name.split('.'), name.split('.'));
+        ours.clone().count() == theirs.clone().count()
+            && ours
+                .zip(theirs)
+                .all(|(pattern, label)| fits(pattern, label))
+    }
+}
+
+/// A `*` stands for at least one character of the label.
+fn fits(pattern: &str, label: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == label,
+        Some((start, end)) => {
+            label.len() > start.len() + end.len()
+                && label.starts_with(start)
+                && label.ends_with(end)
+        }
+    }
+}
+
 /// Stands for `*` while a host is read; nobody has a host like it.
 const STAR: &str = "x9wildcard9x";
 
