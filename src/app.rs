@@ -1,21 +1,25 @@
 //! Where settings become parts; owns every background task.
 
+mod built_in;
+mod people;
+
 use std::{
     fs, net::SocketAddr, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, time::Duration,
 };
 
 use actix_web::dev::ServerHandle;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::{task::JoinSet, time::sleep};
 use tracing::{info, warn};
 
+use self::built_in::{BuiltIn, BuiltInParts};
 use crate::{
     assertion::Assertions,
     clock::Clock,
     config::Settings,
-    crypto::Keyring,
-    flow::{Account, Authorizer, Login, LoginParts, Logout, Places, Visits},
-    identity::{IdentityProvider, ProviderState},
+    crypto::{KeySettings, Keyring},
+    flow::{Account, Authorizer, Login, LoginParts, Logout, LogoutParts, Places, Visits},
+    identity::{IdentityProvider, ProviderState, Standing},
     oidc::OidcProvider,
     policy::Policy,
     proxy::ReservedNames,
@@ -49,10 +53,8 @@ pub struct App {
 impl App {
     /// Puts everything together and serves. Fails before anything is served when a part cannot be made.
     pub fn start(settings: Settings, log: DecisionLogger, clock: Arc<dyn Clock>) -> Result<Self> {
-        // One TLS stack with one set of ciphers; whoever installed it before chose the same.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        make_private_folder(&settings.keys.data_dir)?;
-        let keyring = Arc::new(Keyring::open(&settings.keys).context("cannot take the keys")?);
+        choose_tls();
+        let keyring = Arc::new(open_keys(&settings.keys)?);
         let policy = Arc::new(Policy::compile(&settings.routes).map_err(|problems| {
             anyhow::anyhow!(
                 problems
@@ -70,9 +72,29 @@ impl App {
         ));
         let assertions = Arc::new(Assertions::new(Arc::clone(&keyring), settings.assertion));
         let redirect = format!("{}/oauth2/callback", settings.flow.authenticate);
+        let signed_out = format!("{}/.pomerium/signed_out", settings.flow.authenticate);
         let issuer = settings.provider.issuer.clone();
+        let authenticate = settings.flow.authenticate.clone();
+        let built_in = match &settings.local {
+            Some(local) => Some(BuiltIn::new(BuiltInParts {
+                settings: local,
+                data_dir: &settings.keys.data_dir,
+                authenticate: &authenticate,
+                keyring: &keyring,
+                store: &store,
+                clock: &clock,
+            })?),
+            None => None,
+        };
+        let (provider, shortcut) = match &built_in {
+            Some(it) => (
+                it.known_as(settings.provider),
+                Some(it.shortcut(&authenticate)),
+            ),
+            None => (settings.provider, None),
+        };
         let provider = Arc::new(
-            OidcProvider::new(settings.provider, &redirect)
+            OidcProvider::new(provider, &redirect, &signed_out, shortcut)
                 .context("cannot prepare the provider")?,
         );
         if let Some(domain) = &settings.flow.cookie_domain {
@@ -84,7 +106,15 @@ impl App {
         }
         let places = Places::new(Arc::clone(&policy), settings.flow);
         let handles = Arc::new(Handles::new(&keyring)?);
-        let visits = Visits::new(places.clone(), handles, Arc::clone(&sessions), &issuer);
+        let visits = Visits::new(
+            places.clone(),
+            handles,
+            Arc::clone(&sessions),
+            &issuer,
+            built_in
+                .as_ref()
+                .map(|it| Arc::clone(it.people.accounts()) as Arc<dyn Standing>),
+        );
         let metrics = Arc::new(Metrics::new());
         let authorizer = Authorizer::new(
             Arc::clone(&policy),
@@ -96,7 +126,7 @@ impl App {
         let login = Login::new(LoginParts {
             visits: visits.clone(),
             keyring: Arc::clone(&keyring),
-            store,
+            store: Arc::clone(&store),
             provider: Arc::clone(&provider) as Arc<dyn IdentityProvider>,
             clock: Arc::clone(&clock),
         })?;
@@ -107,13 +137,19 @@ impl App {
             settings.session.clone(),
             Arc::clone(&clock),
         );
+        let logout = Logout::new(LogoutParts {
+            visits,
+            provider: Arc::clone(&provider) as Arc<dyn IdentityProvider>,
+            store,
+            clock: Arc::clone(&clock),
+        });
         let own = assertions.header_names().iter().map(String::as_str);
         let parts = Parts {
             reserved: Arc::new(ReservedNames::new(own)),
             header_names: assertions.header_names().to_vec(),
             authorizer: Arc::new(authorizer),
             login: Arc::new(login),
-            logout: Arc::new(Logout::new(visits, Arc::clone(&clock))),
+            logout: Arc::new(logout),
             account: Arc::new(account),
             places,
             lifetimes: settings.session,
@@ -121,6 +157,8 @@ impl App {
             provider: Arc::clone(&provider) as Arc<dyn IdentityProvider>,
             keyring,
             metrics: Arc::clone(&metrics),
+            local: built_in.as_ref().map(|it| Arc::clone(&it.provider)),
+            is_demo: settings.local.as_ref().is_some_and(|local| local.is_demo),
         };
         let bound = web::bind(&settings.server, &parts)?;
         let (pages, decisions, metrics_at) = (bound.pages, bound.decisions, bound.metrics);
@@ -139,6 +177,15 @@ impl App {
             Arc::clone(&metrics),
             Arc::clone(&clock),
         ));
+        if let Some(it) = built_in {
+            it.listens_at(pages);
+            tasks.spawn(people::watch(
+                it.people,
+                it.provider,
+                Arc::clone(&sessions),
+                Arc::clone(&clock),
+            ));
+        }
         tasks.spawn(watch_provider(provider, metrics, Arc::clone(&clock)));
         info!(%pages, %decisions, metrics = %metrics_at, routes = policy.route_count(), "ready to serve");
         Ok(Self {
@@ -152,6 +199,11 @@ impl App {
         })
     }
 
+    /// Returns when a part has ended that should go on for as long as this is there.
+    pub async fn ended(&mut self) {
+        self.tasks.join_next().await;
+    }
+
     /// Answers what was asked, writes down what is known, and ends.
     pub async fn stop(mut self) {
         for server in &self.servers {
@@ -162,6 +214,30 @@ impl App {
             warn!(error = %error, "could not write down how sessions were last used and ended");
         }
     }
+}
+
+/// One TLS stack with one set of ciphers, for every client of this process.
+pub fn choose_tls() {
+    // Whoever installed it before chose the same.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// The keys, in a folder that is made if need be.
+pub fn open_keys(settings: &KeySettings) -> Result<Keyring> {
+    make_private_folder(&settings.data_dir)?;
+    let (accounts, secret) = (
+        settings.data_dir.join("accounts"),
+        settings.data_dir.join("shared_secret"),
+    );
+    if settings.shared_secret.is_none() && accounts.exists() && !secret.exists() {
+        // Another secret would be made, and with it they could never be read.
+        bail!(
+            "{} is missing, and the accounts in {} cannot be read without it; bring it back from a backup",
+            secret.display(),
+            accounts.display()
+        );
+    }
+    Keyring::open(settings).context("cannot take the keys")
 }
 
 /// The folder for keys and sessions; nobody else looks into it.

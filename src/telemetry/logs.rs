@@ -1,6 +1,6 @@
 //! JSON lines on the standard output, written off the path of whoever logs.
 
-use std::io;
+use std::io::{self, Write};
 
 use thiserror::Error;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
@@ -34,7 +34,15 @@ impl Logs {
 
 /// Starts logging for the whole process, until the writer goes.
 pub fn start(settings: &LogSettings) -> Result<(Logs, LineWriter), LogError> {
-    let (lines, writer) = lines::gather(io::stdout());
+    start_to(settings, io::stdout())
+}
+
+/// The same, to another place than the standard output.
+pub fn start_to(
+    settings: &LogSettings,
+    output: impl Write + Send + 'static,
+) -> Result<(Logs, LineWriter), LogError> {
+    let (lines, writer) = lines::gather(output);
     let filter = EnvFilter::try_new(format!("warn,vestibule={}", settings.level))?;
     let theirs = lines.clone();
     let layer = fmt::layer()

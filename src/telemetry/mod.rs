@@ -12,7 +12,7 @@ mod metrics;
 pub use self::{
     decisions::{DecisionLine, DecisionLogger},
     lines::{LineWriter, Lines, gather},
-    logs::{LogError, Logs, start},
+    logs::{LogError, Logs, start, start_to},
     metrics::{DecisionLabels, Metrics, OutcomeLabels},
 };
 

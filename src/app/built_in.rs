@@ -1,0 +1,79 @@
+//! The built-in provider, put together.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+
+use anyhow::{Context, Result};
+
+use super::people::People;
+use crate::{
+    address::Origin,
+    clock::Clock,
+    crypto::Keyring,
+    local::{LocalParts, LocalProvider, LocalSettings},
+    oidc::{ProviderSettings, Shortcut},
+    store::Store,
+};
+
+/// What it is made of.
+#[derive(Clone, Copy)]
+pub(super) struct BuiltInParts<'a> {
+    pub settings: &'a LocalSettings,
+    pub data_dir: &'a Path,
+    pub authenticate: &'a Origin,
+    pub keyring: &'a Arc<Keyring>,
+    pub store: &'a Arc<dyn Store>,
+    pub clock: &'a Arc<dyn Clock>,
+}
+
+/// The built-in provider and its people.
+pub(super) struct BuiltIn {
+    pub provider: Arc<LocalProvider>,
+    pub people: People,
+    /// Where this process listens, as soon as it does.
+    address: Arc<OnceLock<SocketAddr>>,
+}
+
+impl BuiltIn {
+    pub(super) fn new(parts: BuiltInParts<'_>) -> Result<Self> {
+        let people = People::open(parts.settings, parts.data_dir, parts.keyring)?;
+        let provider = LocalProvider::new(LocalParts {
+            accounts: Arc::clone(people.accounts()),
+            keyring: Arc::clone(parts.keyring),
+            store: Arc::clone(parts.store),
+            clock: Arc::clone(parts.clock),
+            authenticate: parts.authenticate.clone(),
+            is_demo: parts.settings.is_demo,
+        });
+        Ok(Self {
+            provider: Arc::new(provider.context("cannot prepare the built-in provider")?),
+            people,
+            address: Arc::default(),
+        })
+    }
+
+    /// The provider's settings with the secret that its client and it share.
+    pub(super) fn known_as(&self, settings: ProviderSettings) -> ProviderSettings {
+        ProviderSettings {
+            client_secret: Some(self.provider.client_secret().clone()),
+            ..settings
+        }
+    }
+
+    /// The way from the client to the provider, which does not leave the machine.
+    pub(super) fn shortcut(&self, authenticate: &Origin) -> Shortcut {
+        Shortcut {
+            origin: authenticate.to_string(),
+            address: Arc::clone(&self.address),
+        }
+    }
+
+    /// From now on the provider can be asked.
+    pub(super) fn listens_at(&self, pages: SocketAddr) {
+        // It is said once, right after the listener was bound.
+        let _ = self.address.set(pages);
+    }
+}
