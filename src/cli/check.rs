@@ -14,6 +14,7 @@ use crate::config::{self, Environment, Loaded, Problems};
 #[derive(Args, Debug)]
 pub(super) struct Check {
     /// The configuration: .yaml, .toml or .json.
+    #[arg(default_value = super::CONFIGURATION)]
     file: PathBuf,
 }
 

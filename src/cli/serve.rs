@@ -1,18 +1,12 @@
 //! `vestibule serve --config FILE`: answer until told to stop.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, Result};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
-use super::check::complain;
 use crate::{
     app::App,
     clock::SystemClock,
@@ -24,25 +18,18 @@ use crate::{
 #[derive(Args, Debug)]
 pub(super) struct Serve {
     /// The configuration: .yaml, .toml or .json.
-    #[arg(long, default_value = "vestibule.yaml")]
+    #[arg(long, default_value = super::CONFIGURATION)]
     config: PathBuf,
 }
 
 impl Serve {
     pub fn run(&self) -> ExitCode {
-        match config::load(&self.config, &Environment::of_process()) {
-            Err(problems) => {
-                // Whoever closed the pipe does not want to read it; the code still tells.
-                let _ = complain(&problems, &mut io::stderr().lock());
-                ExitCode::FAILURE
-            }
-            Ok(loaded) => match actix_web::rt::System::new().block_on(serve(loaded)) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    let _ = writeln!(io::stderr(), "vestibule: {error:#}");
-                    ExitCode::FAILURE
-                }
-            },
+        let served = config::load(&self.config, &Environment::of_process())
+            .map_err(anyhow::Error::from)
+            .and_then(|loaded| actix_web::rt::System::new().block_on(serve(loaded)));
+        match served {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => super::fail(&error),
         }
     }
 }
