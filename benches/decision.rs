@@ -1,6 +1,6 @@
 //! What a decision costs beside a handler that answers the same bytes without thinking.
 //!
-//! `cargo bench` starts both as processes of their own with one worker each, drives them in turn over keepalive
+//! `cargo bench --bench decision` starts both as processes of their own with one worker each, drives them in turn over keepalive
 //! connections, and prints the processor time per request, the rate and the memory of each, and the ratio of the
 //! medians. How to read it: `benches/README.md`.
 
