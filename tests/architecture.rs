@@ -26,15 +26,9 @@ const FLOORS: &[&[&str]] = &[
     &["proxy"],
     &["flow"],
     &["assertion"],
-    &[
-        "session",
-        "oidc",
-        "local",
-        "directory",
-        "webauthn",
-        "policy",
-    ],
-    &["store", "identity"],
+    &["session", "oidc", "local", "directory", "policy"],
+    // A passkey of the built-in provider and an enrolled device are registered by the same ceremonies.
+    &["store", "identity", "webauthn"],
     &["address", "crypto", "telemetry"],
     // Everything that expires asks for the time, and a log line has one: the clock lies under all.
     &["clock"],
@@ -71,22 +65,34 @@ const DOORS: &[(&str, &[&str])] = &[
             // The process runs on the system of the server's own runtime, and whoever stops holds the servers' handles.
             "src/cli/serve.rs",
             "src/app.rs",
+            // The demonstration runs on such a system too, and its application is a server of its own.
+            "src/cli/demo/",
         ],
     ),
     ("tracing_actix_web", &["src/web/"]),
-    ("askama", &["src/web/"]),
+    // The demonstration's application has a page of its own, and no hand escapes what it shows.
+    ("askama", &["src/web/", "src/cli/demo/application.rs"]),
     ("cookie", &["src/web/cookie.rs"]),
     ("openidconnect", &["src/oidc/"]),
-    ("reqwest", &["src/oidc/http.rs"]),
+    // The demonstration is walked through from outside.
+    ("reqwest", &["src/oidc/http.rs", "src/cli/demo/browser.rs"]),
     ("chrono", &["src/oidc/"]),
     // The process's TLS provider is chosen where parts are put together.
     ("rustls", &["src/app.rs", "src/web/", "src/oidc/"]),
     ("redb", &["src/store/embedded.rs"]),
     ("aws_lc_rs", &["src/crypto/"]),
     ("hpke", &["src/crypto/"]),
-    ("p256", &["src/crypto/"]),
-    // The assertion's test reads it as an application would.
-    ("jsonwebtoken", &["src/crypto/", "src/assertion/tests.rs"]),
+    // A device in software signs as a real one would.
+    ("p256", &["src/crypto/", "src/webauthn/tests.rs"]),
+    // The assertion's test reads it as an application would; the demonstration's application is one.
+    (
+        "jsonwebtoken",
+        &[
+            "src/crypto/",
+            "src/assertion/tests.rs",
+            "src/cli/demo/application.rs",
+        ],
+    ),
     ("subtle", &["src/crypto/"]),
     ("zstd", &["src/crypto/"]),
     ("config", &["src/config/"]),
@@ -96,8 +102,14 @@ const DOORS: &[(&str, &[&str])] = &[
     ("prometheus_client", &["src/telemetry/"]),
     ("tracing_subscriber", &["src/telemetry/"]),
     ("clap", &["src/cli/"]),
+    ("webauthn_rs_core", &["src/webauthn/"]),
+    ("argon2", &["src/local/password.rs"]),
+    ("rpassword", &["src/cli/"]),
     ("mimalloc", &["src/main.rs"]),
-    ("anyhow", &["src/main.rs", "src/app.rs", "src/cli/"]),
+    (
+        "anyhow",
+        &["src/main.rs", "src/app.rs", "src/app/", "src/cli/"],
+    ),
     ("regex", &["src/policy/"]),
     // Who is trusted: written in the configuration, kept among the server's settings, asked by the dialects.
     (
@@ -110,10 +122,7 @@ const DOORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("idna", &["src/address/", "src/identity/email.rs"]),
-    (
-        "papaya",
-        &["src/session/in_store.rs", "src/assertion/cache.rs"],
-    ),
+    ("papaya", &["src/session/", "src/assertion/cache.rs"]),
 ];
 
 /// Parts of the standard library with one door each, and why.

@@ -13,7 +13,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use vestibule::config::{Environment, Format, Loaded, load_text};
+use vestibule::{
+    config::{Environment, Format, Loaded, load_text, load_users},
+    local::Password,
+};
 
 /// Files that the reader makes.
 const OF_THE_READER: [&str; 4] = [
@@ -143,6 +146,20 @@ fn load(text: &str) -> Loaded {
     .unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }
 
+/// How many users a file lists, in which each hash is cut short.
+#[track_caller]
+fn load_users_of(text: &str) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("users.yaml");
+    let hash = Password::typed("nobody's").hash().unwrap();
+    let cut = "$argon2id$v=19$m=19456,t=2,p=1$…";
+    fs::write(&path, text.replace(cut, hash.as_str())).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    load_users(&path)
+        .unwrap_or_else(|problems| panic!("{problems}\n{text}"))
+        .len()
+}
+
 #[test]
 fn every_link_leads_somewhere() {
     let mut tried = 0;
@@ -209,10 +226,15 @@ fn whole_configurations_load() {
         .filter(|(_, body)| body.starts_with("routes:"))
         .collect();
 
-    assert!(whole.len() >= 2 && !routes.is_empty());
+    assert!(!whole.is_empty() && !routes.is_empty());
     for (_, body) in whole {
         load(body);
     }
+    let users = yaml
+        .iter()
+        .find(|(info, _)| info == "yaml title=users.yaml")
+        .unwrap();
+    assert_eq!(load_users_of(&users.1), 2);
     for (_, body) in routes {
         load(&format!("{HEAD}{body}"));
     }
@@ -396,7 +418,7 @@ fn the_cookies_are_those_of_the_source() {
         .flat_map(|row| quoted(row.split('|').nth(1).unwrap()))
         .collect();
 
-    assert_eq!(named.len(), 4, "{named:?}");
+    assert_eq!(named.len(), 5, "{named:?}");
     for name in named {
         let name = name.trim_start_matches("__Host-").trim_end_matches('…');
         assert!(source.contains(name), "{name}");

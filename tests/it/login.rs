@@ -1,10 +1,15 @@
-//! Logging in, with the certified provider, and the pages listener for a proxy.
+//! Logging in, with each provider, and the pages listener for a proxy.
 
 use crate::support::{
     browser::Browser,
     node::Provider,
-    vestibule::{Configuration, Vestibule},
+    vestibule::{Configuration, Idp, Vestibule, with_each_provider},
 };
+
+with_each_provider! {
+    who_logs_in_is_let_in_and_the_application_is_told
+    one_login_serves_every_host_and_a_rule_still_decides
+}
 
 /// Two application hosts with different rules, and one that is open.
 pub const ROUTES: &str = "
@@ -27,9 +32,15 @@ pub fn running(rest: &str) -> (Configuration, Provider, Vestibule) {
     (configuration, provider, vestibule)
 }
 
-#[test]
-fn who_logs_in_is_let_in_and_the_application_is_told() {
-    let (configuration, _provider, vestibule) = running(ROUTES);
+/// Vestibule with one of the two.
+pub fn running_with(idp: Idp, rest: &str) -> (Configuration, Option<Provider>, Vestibule) {
+    let (configuration, provider) = Configuration::new(rest).with_provider(idp);
+    let vestibule = Vestibule::start(&configuration).knows_its_provider();
+    (configuration, provider, vestibule)
+}
+
+fn who_logs_in_is_let_in_and_the_application_is_told(idp: Idp) {
+    let (configuration, _provider, vestibule) = running_with(idp, ROUTES);
     let app = configuration.url("app");
     let mut browser = Browser::default();
 
@@ -50,9 +61,8 @@ fn who_logs_in_is_let_in_and_the_application_is_told() {
     assert_eq!(answer.header("set-cookie"), None);
 }
 
-#[test]
-fn one_login_serves_every_host_and_a_rule_still_decides() {
-    let (configuration, _provider, _vestibule) = running(ROUTES);
+fn one_login_serves_every_host_and_a_rule_still_decides(idp: Idp) {
+    let (configuration, _provider, _vestibule) = running_with(idp, ROUTES);
     let mut browser = Browser::default();
     browser.sign_in(
         &format!("{}/.pomerium/sign_in", configuration.url("app")),
@@ -70,7 +80,7 @@ fn one_login_serves_every_host_and_a_rule_still_decides() {
         !browser
             .visited
             .iter()
-            .any(|url| url.host_str() == Some("127.0.0.1")),
+            .any(|url| url.host_str() == Some("127.0.0.1") || url.path().starts_with("/idp/")),
         "the provider was not asked again"
     );
 }

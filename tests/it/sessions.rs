@@ -11,15 +11,27 @@ use vestibule::{
 };
 
 use crate::{
-    login::{ROUTES, running},
+    login::{ROUTES, running, running_with},
     support::{
         browser::{Browser, Cookie, Page, hidden_fields},
         node::Provider,
         raw::{self, Answer},
         turned_clock::TurnedClock,
-        vestibule::{Configuration, Vestibule},
+        vestibule::{Configuration, Idp, Vestibule, with_each_provider},
     },
 };
+
+with_each_provider! {
+    a_damaged_cookie_lets_nobody_in_not_even_where_everybody_may_go
+    a_cookie_is_nothing_under_another_name_twice_or_on_another_host
+    a_session_survives_a_restart_and_a_power_cut
+    a_session_that_nobody_uses_ends_and_use_puts_its_end_off
+    a_session_ends_in_the_end_however_much_it_is_used
+    signing_out_on_the_authenticate_host_ends_it_everywhere_too
+    two_sessions_of_one_person_end_one_by_one
+    another_site_can_sign_nobody_out
+    a_planted_session_does_not_become_the_victims
+}
 
 /// Logs in at an application host, and gives the browser and the value of its session cookie.
 fn signed_in(configuration: &Configuration, host: &str, login: &str) -> (Browser, String) {
@@ -117,9 +129,8 @@ fn damaged(handle: &str) -> Vec<Vec<u8>> {
     all
 }
 
-#[test]
-fn a_damaged_cookie_lets_nobody_in_not_even_where_everybody_may_go() {
-    let (configuration, _provider, vestibule) = running(ROUTES);
+fn a_damaged_cookie_lets_nobody_in_not_even_where_everybody_may_go(idp: Idp) {
+    let (configuration, _provider, vestibule) = running_with(idp, ROUTES);
     let (mut browser, handle) = signed_in(&configuration, "app", "alice@example.com");
     let mut tried = 0;
 
@@ -186,9 +197,8 @@ fn a_cookie_of_a_megabyte_is_refused_and_the_next_question_is_answered() {
     assert_eq!(status(&vestibule, &configuration, "open", "a=b"), 202);
 }
 
-#[test]
-fn a_cookie_is_nothing_under_another_name_twice_or_on_another_host() {
-    let (configuration, _provider, vestibule) = running(ROUTES);
+fn a_cookie_is_nothing_under_another_name_twice_or_on_another_host(idp: Idp) {
+    let (configuration, _provider, vestibule) = running_with(idp, ROUTES);
     let (browser, handle) = signed_in(&configuration, "app", "alice@example.com");
     let sso = browser
         .cookie(&configuration.url("auth"), "vestibule-sso")
@@ -297,9 +307,8 @@ fn a_cookie_of_an_old_key_is_nothing_and_a_new_login_is() {
     assert_eq!(status(&vestibule, &configuration, "app", &cookie), 202);
 }
 
-#[test]
-fn a_session_survives_a_restart_and_a_power_cut() {
-    let (configuration, _provider, mut vestibule) = running(ROUTES);
+fn a_session_survives_a_restart_and_a_power_cut(idp: Idp) {
+    let (configuration, _provider, mut vestibule) = running_with(idp, ROUTES);
     let (browser, handle) = signed_in(&configuration, "app", "alice@example.com");
     let cookie = format!("vestibule={handle}");
 
@@ -324,16 +333,16 @@ fn a_session_survives_a_restart_and_a_power_cut() {
 }
 
 /// A provider and a folder for a Vestibule with a turned clock.
-fn turned(rest: &str) -> (Configuration, Provider, tempfile::TempDir) {
+fn turned(idp: Idp, rest: &str) -> (Configuration, Option<Provider>, tempfile::TempDir) {
     let configuration = Configuration::new(&format!("{ROUTES}{rest}"));
-    let provider = Provider::start(&configuration.redirect_uri());
-    let configuration = configuration.at(&provider.issuer);
-    (configuration, provider, tempfile::tempdir().unwrap())
+    let (configuration, provider) = configuration.with_provider(idp);
+    let folder = tempfile::tempdir().unwrap();
+    configuration.write_users(folder.path());
+    (configuration, provider, folder)
 }
 
-#[test]
-fn a_session_that_nobody_uses_ends_and_use_puts_its_end_off() {
-    let (configuration, _provider, folder) = turned("session: { idle: 1h, absolute: 4h }\n");
+fn a_session_that_nobody_uses_ends_and_use_puts_its_end_off(idp: Idp) {
+    let (configuration, _provider, folder) = turned(idp, "session: { idle: 1h, absolute: 4h }\n");
     let clock = TurnedClock::now();
     let vestibule = TurnedClock::start(&configuration, folder.path(), &clock);
     let (_, handle) = signed_in(&configuration, "app", "alice@example.com");
@@ -355,9 +364,8 @@ fn a_session_that_nobody_uses_ends_and_use_puts_its_end_off() {
     assert_eq!(vestibule.ask_nginx(&url, &cookie).status, 401);
 }
 
-#[test]
-fn a_session_ends_in_the_end_however_much_it_is_used() {
-    let (configuration, _provider, folder) = turned("session: { idle: 1h, absolute: 2h }\n");
+fn a_session_ends_in_the_end_however_much_it_is_used(idp: Idp) {
+    let (configuration, _provider, folder) = turned(idp, "session: { idle: 1h, absolute: 2h }\n");
     let clock = TurnedClock::now();
     let vestibule = TurnedClock::start(&configuration, folder.path(), &clock);
     let (_, handle) = signed_in(&configuration, "app", "alice@example.com");
@@ -379,7 +387,8 @@ fn a_session_ends_in_the_end_however_much_it_is_used() {
 
 #[test]
 fn use_counts_across_a_restart_and_what_is_over_leaves_the_store() {
-    let (configuration, _provider, folder) = turned("session: { idle: 1h, absolute: 4h }\n");
+    let (configuration, _provider, folder) =
+        turned(Idp::Certified, "session: { idle: 1h, absolute: 4h }\n");
     let clock = TurnedClock::now();
     let vestibule = TurnedClock::start(&configuration, folder.path(), &clock);
     let (_, handle) = signed_in(&configuration, "app", "alice@example.com");
@@ -510,9 +519,8 @@ fn signing_out_ends_the_session_on_every_host_and_for_every_copy() {
     }
 }
 
-#[test]
-fn signing_out_on_the_authenticate_host_ends_it_everywhere_too() {
-    let (configuration, _provider, vestibule) = running(ROUTES);
+fn signing_out_on_the_authenticate_host_ends_it_everywhere_too(idp: Idp) {
+    let (configuration, _provider, vestibule) = running_with(idp, ROUTES);
     let (mut browser, handle) = signed_in(&configuration, "app", "alice@example.com");
 
     let page = sign_out(&mut browser, &configuration, "auth");
@@ -564,9 +572,8 @@ routes:
     }
 }
 
-#[test]
-fn two_sessions_of_one_person_end_one_by_one() {
-    let (configuration, _provider, vestibule) = running(ROUTES);
+fn two_sessions_of_one_person_end_one_by_one(idp: Idp) {
+    let (configuration, _provider, vestibule) = running_with(idp, ROUTES);
     let (mut desk, at_desk) = signed_in(&configuration, "app", "alice@example.com");
     let (_phone, on_phone) = signed_in(&configuration, "app", "alice@example.com");
     assert_ne!(at_desk, on_phone);
@@ -581,9 +588,8 @@ fn two_sessions_of_one_person_end_one_by_one() {
     assert_eq!(ask(&on_phone), 202);
 }
 
-#[test]
-fn another_site_can_sign_nobody_out() {
-    let (configuration, _provider, vestibule) = running(ROUTES);
+fn another_site_can_sign_nobody_out(idp: Idp) {
+    let (configuration, _provider, vestibule) = running_with(idp, ROUTES);
     let (mut browser, handle) = signed_in(&configuration, "app", "alice@example.com");
     let (mut other, _) = signed_in(&configuration, "app", "bob@example.com");
     let url = format!("{}/.pomerium/sign_out", configuration.url("app"));
@@ -732,9 +738,8 @@ fn who_shows_a_proof_or_asks_from_the_same_origin_is_signed_out() {
     }
 }
 
-#[test]
-fn a_planted_session_does_not_become_the_victims() {
-    let (configuration, _provider, vestibule) = running(ROUTES);
+fn a_planted_session_does_not_become_the_victims(idp: Idp) {
+    let (configuration, _provider, vestibule) = running_with(idp, ROUTES);
     let (attacker, planted) = signed_in(&configuration, "app", "bob@example.com");
     let mut victim = Browser::default();
     let plant: Vec<Cookie> = attacker

@@ -63,7 +63,10 @@ if (flags['redirect-uri'].length > 0) {
     client_id: flags['client-id'],
     client_secret: flags['client-secret'],
     redirect_uris: flags['redirect-uri'],
-    post_logout_redirect_uris: flags['post-logout-redirect-uri'],
+    post_logout_redirect_uris: [
+      ...flags['post-logout-redirect-uri'],
+      ...flags['redirect-uri'].map((uri) => new URL('/.pomerium/signed_out', uri).href),
+    ],
     token_endpoint_auth_method: flags['auth-method'],
     id_token_signed_response_alg: flags.alg,
     grant_types: ['authorization_code', 'refresh_token'],
@@ -98,7 +101,14 @@ const provider = new Provider(issuer, {
     revocation: { enabled: true },
     introspection: { enabled: true },
     backchannelLogout: { enabled: true },
-    rpInitiatedLogout: { enabled: true },
+    rpInitiatedLogout: {
+      enabled: true,
+      logoutSource: async (context, logoutForm) => {
+        context.type = 'html';
+        context.body = `<!doctype html><html lang="en"><title>Sign out</title><h1>Sign out of the test provider?</h1>
+${logoutForm}<button type="submit" form="op.logoutForm" name="logout" value="yes">Sign out</button></html>`;
+      },
+    },
   },
   ttl: {
     AccessToken: 3600, AuthorizationCode: 60, IdToken: 3600, RefreshToken: 86400, Interaction: 600, Session: 86400,

@@ -1,9 +1,9 @@
 //! From an anonymous browser to the application and out again.
 
-use super::{ALICE, BOB, HostProxy, House, behind_each_proxy, is_from_application, values};
+use super::{ALICE, BOB, House, behind_each_proxy_with_each_provider, is_from_application, values};
 use crate::support::{browser::Browser, raw::Answer};
 
-behind_each_proxy! {
+behind_each_proxy_with_each_provider! {
     a_person_comes_in_and_goes_out_again
     the_application_learns_who_it_is
     a_program_is_told_that_nobody_is_logged_in
@@ -15,8 +15,7 @@ behind_each_proxy! {
 const SCRIPT: [(&str, &str); 2] = [("Sec-Fetch-Mode", "cors"), ("Accept", "*/*")];
 const NAVIGATION: [(&str, &str); 2] = [("Sec-Fetch-Mode", "navigate"), ("Accept", "text/html")];
 
-fn a_person_comes_in_and_goes_out_again(proxy: HostProxy) {
-    let house = House::behind(proxy);
+fn a_person_comes_in_and_goes_out_again(house: &House) {
     let app = house.url("app", "/");
     let (mut browser, cookie) = house.signed_in(ALICE);
 
@@ -46,8 +45,7 @@ fn a_person_comes_in_and_goes_out_again(proxy: HostProxy) {
     assert_eq!(house.application.recorded().len(), 0);
 }
 
-fn the_application_learns_who_it_is(proxy: HostProxy) {
-    let house = House::behind(proxy);
+fn the_application_learns_who_it_is(house: &House) {
     let deep = house.url("app", "/deep/link?q=a%20b&q=/x&empty=");
     let mut browser = Browser::default();
 
@@ -79,8 +77,7 @@ fn the_application_learns_who_it_is(proxy: HostProxy) {
     assert_eq!(values(request, "x-pomerium-claim-name"), ["Alice Example"]);
 }
 
-fn a_program_is_told_that_nobody_is_logged_in(proxy: HostProxy) {
-    let house = House::behind(proxy);
+fn a_program_is_told_that_nobody_is_logged_in(house: &House) {
     let programs: [&[(&str, &str)]; 6] = [
         &SCRIPT,
         &[
@@ -119,8 +116,7 @@ fn a_program_is_told_that_nobody_is_logged_in(proxy: HostProxy) {
     assert_eq!(house.application.recorded().len(), 0);
 }
 
-fn who_is_not_in_the_group_gets_the_denied_page(proxy: HostProxy) {
-    let house = House::behind(proxy);
+fn who_is_not_in_the_group_gets_the_denied_page(house: &House) {
     let (mut browser, _) = house.signed_in(BOB);
 
     let page = browser.open(&house.url("app", "/admin/users?all"));
@@ -135,8 +131,7 @@ fn who_is_not_in_the_group_gets_the_denied_page(proxy: HostProxy) {
     assert_eq!(house.application.recorded().len(), 0);
 }
 
-fn an_open_part_is_open_to_nobody_in_particular(proxy: HostProxy) {
-    let house = House::behind(proxy);
+fn an_open_part_is_open_to_nobody_in_particular(house: &House) {
     let host = house.host("app");
 
     let answers = ["GET", "POST", "DELETE", "PROPFIND"].map(|method| {
@@ -168,8 +163,7 @@ fn an_open_part_is_open_to_nobody_in_particular(proxy: HostProxy) {
     }
 }
 
-fn a_second_host_has_its_own_rule(proxy: HostProxy) {
-    let house = House::behind(proxy);
+fn a_second_host_has_its_own_rule(house: &House) {
     let admin = house.url("admin", "/");
     let (mut alice, alices_cookie) = house.signed_in(ALICE);
     let (mut bob, _) = house.signed_in(BOB);

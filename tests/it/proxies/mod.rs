@@ -33,7 +33,7 @@ use crate::support::{
     process::Process,
     project,
     raw::{self, Answer},
-    vestibule::{Configuration, Vestibule},
+    vestibule::{Configuration, Idp, Vestibule},
     wait_for,
 };
 
@@ -55,6 +55,34 @@ macro_rules! behind_each_proxy {
     };
 }
 use behind_each_proxy;
+
+/// The same with each of the two providers, from a function that takes a [`House`].
+macro_rules! behind_each_proxy_with_each_provider {
+    ($($statement:ident)*) => {
+        behind_each_proxy_with_each_provider!(@ nginx Nginx $($statement)*);
+        behind_each_proxy_with_each_provider!(@ traefik Traefik $($statement)*);
+        behind_each_proxy_with_each_provider!(@ caddy Caddy $($statement)*);
+        behind_each_proxy_with_each_provider!(@ haproxy HaProxy $($statement)*);
+    };
+    (@ $module:ident $proxy:ident $($statement:ident)*) => {
+        mod $module {
+            $(mod $statement {
+                use $crate::{proxies::{House, HostProxy, journey}, support::vestibule::Idp};
+
+                #[test]
+                fn with_the_certified_provider() {
+                    journey::$statement(&House::with(HostProxy::$proxy, Idp::Certified));
+                }
+
+                #[test]
+                fn with_the_built_in_provider() {
+                    journey::$statement(&House::with(HostProxy::$proxy, Idp::BuiltIn));
+                }
+            })*
+        }
+    };
+}
+use behind_each_proxy_with_each_provider;
 
 /// The host has an open part, a part for a group, and a rest for people of the house; a second host is the group's.
 const ROUTES: &str = "
@@ -152,20 +180,28 @@ struct House {
     vestibule: Vestibule,
     application: Application,
     proxy: Process,
-    _provider: Provider,
+    _provider: Option<Provider>,
     _folder: TempDir,
 }
 
 impl House {
     fn behind(proxy: HostProxy) -> Self {
-        Self::changed(proxy, &|text| text)
+        Self::made(proxy, Idp::Certified, &|text| text)
+    }
+
+    /// With one of the two providers.
+    fn with(proxy: HostProxy, idp: Idp) -> Self {
+        Self::made(proxy, idp, &|text| text)
     }
 
     /// With a change that an operator makes to the file with the site.
     fn changed(proxy: HostProxy, change: &dyn Fn(String) -> String) -> Self {
+        Self::made(proxy, Idp::Certified, change)
+    }
+
+    fn made(proxy: HostProxy, idp: Idp, change: &dyn Fn(String) -> String) -> Self {
         let configuration = Configuration::new(ROUTES).behind(free_port());
-        let provider = Provider::start(&configuration.redirect_uri());
-        let configuration = configuration.at(&provider.issuer);
+        let (configuration, provider) = configuration.with_provider(idp);
         let vestibule = Vestibule::start(&configuration).knows_its_provider();
         let outside = configuration.outside;
         let application =

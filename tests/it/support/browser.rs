@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::raw::{self, Answer};
+use super::{
+    raw::{self, Answer},
+    vestibule::PASSWORD,
+};
 
 /// A cookie as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +67,10 @@ impl Browser {
     /// Sends the first form of a page, hidden fields included, with these fields besides.
     pub fn submit_form(&mut self, page: &Page, fields: &[(&str, &str)]) -> Page {
         let html = page.answer.text();
-        let action = attribute(&html, "<form", "action").unwrap_or_default();
-        let hidden = hidden_fields(&html);
+        let form = html.find("<form").map_or("", |at| &html[at..]);
+        let form = form.split("</form>").next().unwrap_or_default();
+        let action = attribute(form, "<form", "action").unwrap_or_default();
+        let hidden = hidden_fields(form);
         let mut all: Vec<(&str, &str)> = hidden
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
@@ -74,13 +79,32 @@ impl Browser {
         self.submit(&page.url, &action, &all)
     }
 
-    /// Opens a protected address and logs in at the test provider's form when it asks.
+    /// Opens a protected address and logs in at the provider's form when it asks, the test's or the built-in one's.
     pub fn sign_in(&mut self, url: &str, login: &str) -> Page {
         let page = self.open(url);
-        if page.url.path().starts_with("/interaction/") {
-            self.submit_form(&page, &[("login", login)])
-        } else {
-            page
+        match page.url.path() {
+            "/idp/authorize" => {
+                let fields = [("email", login), ("password", PASSWORD)];
+                let answer = self.submit_form(&page, &fields);
+                self.refreshed(answer)
+            }
+            path if path.starts_with("/interaction/") => {
+                self.submit_form(&page, &[("login", login)])
+            }
+            _ => page,
+        }
+    }
+
+    /// Goes on where a page sends its reader without a click.
+    pub fn refreshed(&mut self, page: Page) -> Page {
+        let to = page
+            .answer
+            .header("refresh")
+            .and_then(|refresh| refresh.strip_prefix("0; url="))
+            .map(str::to_owned);
+        match to {
+            Some(to) => self.follow(&page.url, &to),
+            None => page,
         }
     }
 

@@ -74,8 +74,30 @@ impl InProcess {
 
     /// With this file instead of the configuration's own.
     pub fn of(configuration: &Configuration, yaml: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::starting_at(SystemClock.now()));
+        Self::in_folder(tempfile::tempdir().unwrap(), clock, configuration, yaml)
+    }
+
+    /// Ended, and started again in the same folder, by the same clock.
+    pub fn restarted(self, configuration: &Configuration) -> Self {
+        let Self {
+            folder,
+            clock,
+            _serving: serving,
+            ..
+        } = self;
+        drop(serving);
+        Self::in_folder(folder, clock, configuration, &configuration.yaml())
+    }
+
+    fn in_folder(
+        folder: TempDir,
+        clock: Arc<ManualClock>,
+        configuration: &Configuration,
+        yaml: &str,
+    ) -> Self {
         let name = folder.path().join("vestibule.yaml");
+        configuration.write_users(folder.path());
         let loaded = config::load_text(
             name.to_str().unwrap(),
             Format::Yaml,
@@ -83,7 +105,6 @@ impl InProcess {
             &Environment::of(&[]),
         )
         .unwrap_or_else(|problems| panic!("{problems}"));
-        let clock = Arc::new(ManualClock::starting_at(SystemClock.now()));
         let its_clock = Arc::clone(&clock) as Arc<dyn Clock>;
         Self {
             _serving: Serving::start(loaded.settings, its_clock),

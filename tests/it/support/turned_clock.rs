@@ -30,9 +30,15 @@ impl TurnedClock {
         let text = configuration
             .yaml()
             .replace("data_dir: data", &format!("data_dir: {}", data.display()));
-        let settings = load_text("test.yaml", Format::Yaml, &text, &Environment::default())
-            .unwrap_or_else(|problems| panic!("{problems}"))
-            .settings;
+        let name = folder.join("test.yaml");
+        let settings = load_text(
+            name.to_str().unwrap(),
+            Format::Yaml,
+            &text,
+            &Environment::default(),
+        )
+        .unwrap_or_else(|problems| panic!("{problems}"))
+        .settings;
         let running = Self {
             _serving: Serving::start(settings, Arc::clone(clock) as Arc<dyn Clock>),
             clock: Arc::clone(clock),
