@@ -170,7 +170,7 @@ impl LocalProvider {
                     account.name.as_deref().unwrap_or_default(),
                 ];
                 let password = Password::choose(text, &known)?;
-                let place = self.hashing().queue().ok_or(LocalError::Busy)?;
+                let place = self.hashing().queue(None).ok_or(LocalError::Busy)?;
                 let hash = place.work(move || password.hash()).await?;
                 Ok(Checked::Password(hash?))
             }

@@ -1,6 +1,6 @@
 //! The built-in provider as its pages and endpoints see it.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use url::Url;
 
@@ -90,6 +90,8 @@ pub enum Proof<'a> {
         email: &'a str,
         /// As it was typed.
         password: Password,
+        /// Where it comes from, as far as that can be told.
+        client: Option<IpAddr>,
     },
     /// `PublicKeyCredential` as JSON.
     Passkey(&'a str),

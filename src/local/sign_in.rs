@@ -1,6 +1,6 @@
 //! Letting somebody in, or not; and never saying why not.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use tokio::task::spawn_blocking;
 use tracing::warn;
@@ -44,8 +44,13 @@ impl LocalProvider {
         // An account that was disabled a moment ago by somebody else is disabled now.
         self.refreshed().await;
         let (account, methods) = match proof {
-            Proof::Password { email, password } => {
-                (self.by_password(email, password).await?, &["pwd"][..])
+            Proof::Password {
+                email,
+                password,
+                client,
+            } => {
+                let account = self.by_password(email, password, client).await?;
+                (account, &["pwd"][..])
             }
             Proof::Passkey(answer) => (
                 self.by_passkey(answer, &passkey, &id, until).await?,
@@ -91,9 +96,10 @@ impl LocalProvider {
         &self,
         email: &str,
         password: Password,
+        client: Option<IpAddr>,
     ) -> Result<Arc<Account>, SignInError> {
         // Asked first, so that who is turned away here has not used up one of an account's tries.
-        let place = self.hashing().queue().ok_or(SignInError::Busy)?;
+        let place = self.hashing().queue(client).ok_or(SignInError::Busy)?;
         let known = Email::parse(email.trim())
             .ok()
             .and_then(|email| self.accounts().by_email(&email));

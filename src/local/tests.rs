@@ -96,6 +96,7 @@ impl House {
         let proof = Proof::Password {
             email: address,
             password: Password::typed(text),
+            client: None,
         };
         self.provider.sign_in(&form.ticket, proof).await
     }
@@ -150,6 +151,7 @@ impl House {
         let proof = Proof::Password {
             email: "ann@example.com",
             password: Password::typed(PASSWORD),
+            client: None,
         };
         let entry = self.provider.sign_in(&form.ticket, proof).await;
         let Ok(Entry::Desk(cookie)) = entry else {
@@ -352,6 +354,7 @@ async fn only_what_was_asked_for_is_told() {
     let proof = Proof::Password {
         email: "ann@example.com",
         password: Password::typed(PASSWORD),
+        client: None,
     };
     let Ok(Entry::Return(parameters)) = house.provider.sign_in(&form.ticket, proof).await else {
         panic!("not let in")
@@ -485,6 +488,7 @@ async fn forms_codes_and_tokens_end() {
     let proof = Proof::Password {
         email: "ann@example.com",
         password: Password::typed(PASSWORD),
+        client: None,
     };
     let late_form = house.provider.sign_in(&form.ticket, proof).await;
 
@@ -513,6 +517,7 @@ async fn what_was_sealed_for_one_use_is_nothing_for_another() {
             let proof = Proof::Password {
                 email: "ann@example.com",
                 password: Password::typed(PASSWORD),
+                client: None,
             };
             assert!(matches!(
                 house.provider.sign_in(sealed, proof).await,
@@ -816,6 +821,7 @@ async fn the_desk_is_its_owners_alone_and_for_a_while() {
     let proof = Proof::Password {
         email: "bob@example.com",
         password: Password::typed(PASSWORD),
+        client: None,
     };
     let Ok(Entry::Desk(bobs)) = house.provider.sign_in(&form.ticket, proof).await else {
         panic!("not let in")
@@ -845,6 +851,7 @@ async fn one_passkey_is_one_persons() {
     let proof = Proof::Password {
         email: "bob@example.com",
         password: Password::typed(PASSWORD),
+        client: None,
     };
     let Ok(Entry::Desk(bobs)) = house.provider.sign_in(&form.ticket, proof).await else {
         panic!("not let in")

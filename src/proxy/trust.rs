@@ -23,6 +23,23 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&peer))
     }
 
+    /// Whom a page is for: who is connected, or whom a proxy of ours says that it stands for. `None` where the proxy does
+    /// not say.
+    pub fn visitor<'a>(
+        &self,
+        peer: IpAddr,
+        forwarded_for: impl Iterator<Item = &'a [u8]>,
+    ) -> Option<IpAddr> {
+        if !self.trusts(peer) {
+            return Some(peer.to_canonical());
+        }
+        let forwarded_for: Vec<Vec<u8>> = forwarded_for.map(<[u8]>::to_vec).collect();
+        if forwarded_for.is_empty() {
+            return None;
+        }
+        self.client(&forwarded_for, peer)
+    }
+
     /// The client: of the hops that the proxies wrote down, the last one that is not a proxy of ours. `None` when that
     /// cannot be told.
     pub(super) fn client(&self, forwarded_for: &[Vec<u8>], peer: IpAddr) -> Option<IpAddr> {
@@ -149,5 +166,28 @@ mod tests {
         ] {
             assert!(!trusted().trusts(peer.parse().unwrap()), "{peer}");
         }
+    }
+
+    #[test]
+    fn a_visitor_is_who_is_connected_or_whom_a_proxy_names() {
+        let visitor = |peer: &str, lines: &[&str]| {
+            let lines = lines.iter().map(|line| line.as_bytes());
+            let visitor = trusted().visitor(peer.parse().unwrap(), lines);
+            visitor.map(|address| address.to_string())
+        };
+
+        assert_eq!(
+            visitor("127.0.0.1", &["203.0.113.7"]).as_deref(),
+            Some("203.0.113.7")
+        );
+        assert_eq!(
+            visitor("127.0.0.1", &["6.6.6.6", "203.0.113.7"]).as_deref(),
+            Some("203.0.113.7")
+        );
+        assert_eq!(
+            visitor("203.0.113.9", &["6.6.6.6"]).as_deref(),
+            Some("203.0.113.9")
+        );
+        assert_eq!(visitor("127.0.0.1", &[]), None);
     }
 }

@@ -158,6 +158,7 @@ fn bind_pages(settings: &ServerSettings, parts: &Parts) -> Result<(SocketAddr, S
     let csrf = Data::new(Csrf::new(parts.keyring.csrf()?));
     let published = Data::new(Published::new(&parts.keyring));
     let cookies = Data::new(Cookies::new(&parts.places, &parts.lifetimes));
+    let trusted = Data::new(TrustedProxies::new(settings.trusted_proxies.clone()));
     let documents = parts
         .local
         .as_deref()
@@ -182,6 +183,7 @@ fn bind_pages(settings: &ServerSettings, parts: &Parts) -> Result<(SocketAddr, S
                 if let (Some(local), Some(documents)) = (&parts.local, &documents) {
                     config
                         .app_data(Data::from(Arc::clone(local)))
+                        .app_data(trusted.clone())
                         .app_data(documents.clone());
                     routes::idp(config);
                 }

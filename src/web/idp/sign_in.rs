@@ -1,11 +1,14 @@
 //! Signing in with a password or a passkey.
 
+use std::net::IpAddr;
+
 use actix_web::{
-    HttpResponse,
+    HttpRequest, HttpResponse,
     http::{
         StatusCode,
         header::{self, HeaderValue},
     },
+    web::Data,
 };
 
 use super::{
@@ -15,6 +18,7 @@ use super::{
 };
 use crate::{
     local::{Entry, Password, Proof, SignInError, SignInForm},
+    proxy::TrustedProxies,
     web::{
         cookie::Cookies,
         error::{self, WebError},
@@ -24,6 +28,8 @@ use crate::{
 
 /// `/idp/sign_in`: lets somebody in, or shows the form again.
 pub(in crate::web) async fn sign_in(
+    http: HttpRequest,
+    trusted: Data<TrustedProxies>,
     idp: Idp,
     OwnForm(form): OwnForm,
 ) -> Result<HttpResponse, WebError> {
@@ -36,6 +42,7 @@ pub(in crate::web) async fn sign_in(
         None => Proof::Password {
             email,
             password: Password::typed(password),
+            client: visitor(&http, &trusted),
         },
     };
     match idp.provider.sign_in(ticket, proof).await {
@@ -62,6 +69,11 @@ pub(in crate::web) async fn sign_in(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+fn visitor(http: &HttpRequest, trusted: &TrustedProxies) -> Option<IpAddr> {
+    let lines = http.headers().get_all("x-forwarded-for");
+    trusted.visitor(http.peer_addr()?.ip(), lines.map(HeaderValue::as_bytes))
 }
 
 /// The page with the form.
