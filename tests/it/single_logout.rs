@@ -2,14 +2,18 @@
 //! it is.
 
 use serde_json::{Value, json};
+use url::Url;
 use vestibule::clock::Clock;
 
-use crate::support::{
-    browser::Browser,
-    in_process::InProcess,
-    misbehaving::{Draft, Key, Misbehaving},
-    raw::{self, Answer},
-    vestibule::Configuration,
+use crate::{
+    login::{self, running},
+    support::{
+        browser::Browser,
+        in_process::InProcess,
+        misbehaving::{Draft, Key, Misbehaving},
+        raw::{self, Answer},
+        vestibule::Configuration,
+    },
 };
 
 const ROUTES: &str = "
@@ -408,4 +412,36 @@ fn what_was_ended_stays_ended_after_a_restart() {
         let answer = again.ask(&url, &format!("vestibule={handle}"));
         assert_eq!(answer.status, 401, "{host}");
     }
+}
+
+#[test]
+fn who_signs_out_is_led_on_to_the_provider_with_what_it_gave() {
+    let (configuration, provider, vestibule) = running(login::ROUTES);
+    let app = configuration.url("app");
+    let mut browser = Browser::default();
+    let begin = format!("{app}/.pomerium/sign_in?pomerium_redirect_uri=/.pomerium/");
+    let account = browser.sign_in(&begin, "alice@example.com");
+    let cookie = format!("vestibule={}", browser.cookie(&app, "vestibule").unwrap());
+
+    let goodbye = browser.submit_form(&account, &[]);
+
+    let refresh = goodbye.answer.header("refresh").unwrap();
+    let to = Url::parse(refresh.strip_prefix("0; url=").unwrap()).unwrap();
+    assert!(to.as_str().starts_with(&provider.issuer), "{to}");
+    let parameter = |name: &str| {
+        let mut pairs = to.query_pairs();
+        pairs
+            .find(|pair| pair.0 == name)
+            .map(|pair| pair.1.into_owned())
+    };
+    let back = format!("{}/.pomerium/signed_out", configuration.url("auth"));
+    assert_eq!(parameter("post_logout_redirect_uri"), Some(back));
+    assert_eq!(parameter("client_id").as_deref(), Some("vestibule"));
+    assert_eq!(parameter("id_token_hint").unwrap().split('.').count(), 3);
+    // Whatever the provider does then, it is over here.
+    let answer = vestibule.ask_nginx("GET", &format!("{app}/"), &[("Cookie", &cookie)]);
+    assert_eq!(answer.status, 401);
+    // Who was not signed in is led nowhere.
+    let nobody = Browser::default().open(&format!("{app}/.pomerium/sign_out"));
+    assert_eq!(nobody.answer.header("refresh"), None);
 }

@@ -441,3 +441,25 @@ fn a_reading_is_known_by_its_content() {
     assert_eq!(emails(other.accounts().unwrap()), "b@b.test");
     assert!(gone.accounts().is_err());
 }
+
+#[test]
+fn a_listener_that_others_reach_wants_to_be_meant() {
+    for address in ["0.0.0.0:4180", "192.0.2.1:4180", "\"[::]:4180\""] {
+        let text = format!("{LOCAL}address: {address}\n");
+        let problems = yaml(&text).unwrap_err().to_string();
+        assert!(
+            problems.contains("address: can be reached from beyond this machine"),
+            "{problems}"
+        );
+        assert!(
+            yaml(&format!("{text}local: {{ public: true }}\n")).is_ok(),
+            "{address}"
+        );
+    }
+    for address in ["127.0.0.1:4180", "\"[::1]:4180\""] {
+        assert!(
+            yaml(&format!("{LOCAL}address: {address}\n")).is_ok(),
+            "{address}"
+        );
+    }
+}
