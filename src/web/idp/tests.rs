@@ -17,6 +17,7 @@ use crate::{
     flow::FlowSettings,
     local::{Accounts, LocalParts, TokenError},
     policy::Policy,
+    proxy::TrustedProxies,
     store::MemoryStore,
     web::{
         error::{self, Endpoint, refuse_client},
@@ -61,6 +62,7 @@ fn places() -> Places {
 async fn ask(request: TestRequest) -> (HttpResponse, String) {
     let app = App::new()
         .wrap(from_fn(error::pages))
+        .app_data(Data::new(TrustedProxies::new(Vec::new())))
         .app_data(PayloadConfig::new(8 * 1024))
         .app_data(Data::new(places()))
         .app_data(Data::new(provider()))
