@@ -44,7 +44,6 @@ pub(super) const TOP: Foreign = Foreign {
                 "installation_id",
                 "mcp_*",
                 "otel_*",
-                "pass_identity_headers",
                 "proxy_log_level",
                 "set_response_headers",
                 "skip_xff_append",
@@ -154,7 +153,6 @@ pub(super) const ROUTE: Foreign = Foreign {
             "logo_url",
             "name",
             "outlier_detection",
-            "pass_identity_headers",
             "prefix_rewrite",
             "preserve_host_header",
             "redirect",
@@ -215,6 +213,20 @@ pub(super) const ROUTE: Foreign = Foreign {
     ],
 };
 
+/// Whoever wrote `false` meant that an application is not told who came in. Here it always is.
+pub(super) fn identity_headers(section: &mut Section<'_>) {
+    if let Some(item) = section.take("pass_identity_headers") {
+        match item.boolean() {
+            Some(true) => item.note(PROXY_ONLY),
+            Some(false) => item.problem(
+                "applications are always told who came in",
+                "remove it, and let your proxy drop the headers",
+            ),
+            None => {}
+        }
+    }
+}
+
 /// Keys of which one value is harmless and another is not.
 pub(super) fn judge(root: &mut Section<'_>) {
     if let Some(item) = root.take("services") {
@@ -224,6 +236,7 @@ pub(super) fn judge(root: &mut Section<'_>) {
             None => {}
         }
     }
+    identity_headers(root);
     if let Some(item) = root.take("cookie_same_site") {
         match item.text().map(str::to_ascii_lowercase).as_deref() {
             Some("lax") => item.note(NO_SWITCH),

@@ -113,6 +113,7 @@ fn route(mut route: Section<'_>) -> (RouteSettings, Option<RouteHost<'_>>) {
     if let Some(claims) = route.take("allowed_idp_claims") {
         settings.allowed_idp_claims = idp_claims(&claims);
     }
+    foreign::identity_headers(&mut route);
     route.finish(&foreign::ROUTE);
     (settings, from.and_then(host))
 }

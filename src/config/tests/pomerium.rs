@@ -189,4 +189,8 @@ fn a_key_that_protected_somebody_is_not_ignored() {
         "cookie_same_site: strict",
         "v.yaml:1:19: cookie_same_site: cookies are always",
     );
+    assert_problem(
+        "pass_identity_headers: false",
+        "v.yaml:1:24: pass_identity_headers: applications are always",
+    );
 }
