@@ -15,10 +15,12 @@
 //! | `policy` | may this person do this? pure |
 //! | `session` | how long we remember someone |
 //! | `oidc` | proves who someone is |
+//! | `peer` | the other side: a remote authenticate service, and the gates that one has given people to |
 //! | `local` | the built-in provider: accounts, passwords, passkeys, tokens |
 //! | `webauthn` | proves that somebody holds a key on a device |
 //! | `store` | bytes under a key, until a time |
 //! | `identity` | who someone is |
+//! | `fetch` | asking others over HTTP, within limits |
 //! | `address` | where a request goes: one host, one path |
 //! | `crypto` | keys and ciphers |
 //! | `telemetry` | logs and metrics |
@@ -31,10 +33,12 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod fetch;
 pub mod flow;
 pub mod identity;
 pub mod local;
 pub mod oidc;
+pub mod peer;
 pub mod policy;
 pub mod proxy;
 pub mod session;

@@ -26,10 +26,10 @@ const FLOORS: &[&[&str]] = &[
     &["proxy"],
     &["flow"],
     &["assertion"],
-    &["session", "oidc", "local", "directory", "policy"],
+    &["session", "oidc", "peer", "local", "directory", "policy"],
     // A passkey of the built-in provider and an enrolled device are registered by the same ceremonies.
     &["store", "identity", "webauthn"],
-    &["address", "crypto", "telemetry"],
+    &["address", "crypto", "fetch", "telemetry"],
     // Everything that expires asks for the time, and a log line has one: the clock lies under all.
     &["clock"],
 ];
@@ -75,10 +75,14 @@ const DOORS: &[(&str, &[&str])] = &[
     ("cookie", &["src/web/cookie.rs"]),
     ("openidconnect", &["src/oidc/"]),
     // The demonstration is walked through from outside.
-    ("reqwest", &["src/oidc/http.rs", "src/cli/demo/browser.rs"]),
+    ("reqwest", &["src/fetch/", "src/cli/demo/browser.rs"]),
     ("chrono", &["src/oidc/"]),
     // The process's TLS provider is chosen where parts are put together.
-    ("rustls", &["src/app.rs", "src/web/", "src/oidc/"]),
+    // In `fetch` for tests alone.
+    (
+        "rustls",
+        &["src/app.rs", "src/fetch/", "src/web/", "src/oidc/"],
+    ),
     ("redb", &["src/store/embedded.rs"]),
     ("aws_lc_rs", &["src/crypto/"]),
     ("hpke", &["src/crypto/"]),

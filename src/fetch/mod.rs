@@ -1,4 +1,6 @@
-//! Asking a provider over HTTP, within limits.
+//! Asking others over HTTP, within limits; the only room that names `reqwest`.
+
+mod names;
 
 use std::{
     error::Error,
@@ -7,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use openidconnect::{HttpRequest, HttpResponse};
 use reqwest::{
     Client, Request, Response,
     header::{HOST, HeaderValue},
@@ -16,15 +17,17 @@ use reqwest::{
 use thiserror::Error;
 use url::{Host, Url};
 
+use self::names::Names;
+
 /// From the first byte sent to the last one read.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest answer that is read, in bytes, after decompression.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// Why a provider's answer was not obtained.
+/// Why an answer was not obtained.
 #[derive(Debug, Error)]
-pub(super) enum HttpError {
+pub enum HttpError {
     /// Not sent, or not answered in time.
     #[error("{0}")]
     Transport(String),
@@ -38,7 +41,7 @@ pub(super) enum HttpError {
 
 /// A client that follows no redirect: an endpoint that moves must say so in its metadata.
 #[derive(Clone, Debug)]
-pub(super) struct HttpClient {
+pub struct HttpClient {
     client: Client,
     shortcut: Option<Shortcut>,
 }
@@ -76,20 +79,30 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 impl HttpClient {
-    pub(super) fn new(shortcut: Option<Shortcut>) -> Result<Self, HttpError> {
+    /// A client that takes the shortcut to what this process serves itself.
+    pub fn new(shortcut: Option<Shortcut>) -> Result<Self, HttpError> {
         let client = Client::builder()
             .redirect(Policy::none())
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()
+            .dns_resolver(Names)
             .user_agent("vestibule")
             .build()
             .map_err(|error| transport(&error))?;
         Ok(Self { client, shortcut })
     }
 
+    /// A client for tests: nobody has chosen a TLS provider for those.
+    #[cfg(test)]
+    pub fn for_tests() -> Result<Self, HttpError> {
+        // Another test may have chosen already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        Self::new(None)
+    }
+
     /// Whether what is asked is this very process.
-    pub(super) const fn is_own_process(&self) -> bool {
+    pub const fn is_own_process(&self) -> bool {
         self.shortcut.is_some()
     }
 
@@ -108,7 +121,7 @@ impl HttpClient {
     }
 
     /// GETs a JSON document; anything but 200 is an error.
-    pub(super) async fn get(
+    pub async fn get(
         &self,
         url: &str,
         bearer: Option<&str>,
@@ -132,8 +145,11 @@ impl HttpClient {
         Ok((kind.to_owned(), body(response).await?))
     }
 
-    /// Sends what `openidconnect` made.
-    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    /// Sends a request that somebody else made. An answer of 5xx is an error.
+    pub async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<http::Response<Vec<u8>>, HttpError> {
         let request = Request::try_from(request).map_err(|error| transport(&error))?;
         let response = self.execute(request).await?;
         // An error of the client's has a body that says which; one of the server's is an outage.
@@ -141,7 +157,7 @@ impl HttpClient {
         if status.is_server_error() {
             return Err(HttpError::Transport(format!("it answered {status}")));
         }
-        let mut answer = HttpResponse::new(Vec::new());
+        let mut answer = http::Response::new(Vec::new());
         *answer.status_mut() = status;
         *answer.headers_mut() = response.headers().clone();
         *answer.body_mut() = body(response).await?;
@@ -150,7 +166,7 @@ impl HttpClient {
 }
 
 /// A provider on this machine may be asked without TLS; nobody else sees that traffic.
-pub(super) fn require_secure(url: &Url) -> Result<(), HttpError> {
+pub fn require_secure(url: &Url) -> Result<(), HttpError> {
     let is_local = match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
