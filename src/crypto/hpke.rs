@@ -1,7 +1,8 @@
 //! Carrying a query from one host to another so that only the other can read it, and knows from whom it is.
 //!
 //! Pomerium's format: HPKE (RFC 9180) in auth mode with X25519, HKDF-SHA256 and ChaCha20-Poly1305, empty `info` and
-//! associated data; version 2 compresses the query with zstd first (`k` and `q`).
+//! associated data. Version 1 seals the query as it is, version 2 compresses it with zstd first; each has parameters of
+//! its own, so that neither can be read as the other.
 
 use std::{fmt, io::Read};
 
@@ -10,9 +11,13 @@ use hpke::{
     Deserializable, Kem as _, OpModeR, OpModeS, Serializable, aead::ChaCha20Poly1305,
     kdf::HkdfSha256, kem::X25519HkdfSha256, single_shot_open, single_shot_seal,
 };
+use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
 use super::CryptoError;
+
+#[cfg(test)]
+mod tests;
 
 type Kem = X25519HkdfSha256;
 
@@ -21,28 +26,72 @@ const ENCAPSULATED: usize = 32;
 /// The longest `q`, in characters.
 const MAX_SEALED: usize = 8 * 1024;
 /// The longest query that is inflated, in bytes: a few hundred bytes of zstd could otherwise become gigabytes.
-const MAX_QUERY: u64 = 64 * 1024;
+const MAX_QUERY: usize = 64 * 1024;
 /// log2 of the largest zstd window, for the same reason.
 const MAX_WINDOW_LOG: u32 = 17;
 
-/// A public X25519 key, 32 bytes.
+/// The points of low order (RFC 7748 §6.1, curve25519 and its twist) in their canonical form: whatever is multiplied
+/// with one of them is zero, and so no secret.
+const LOW_ORDER: [[u8; 32]; 5] = [
+    [0; 32],
+    [
+        1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0,
+    ],
+    [
+        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4,
+        0x6a, 0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49,
+        0xb8, 0x00,
+    ],
+    [
+        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef,
+        0x5b, 0x04, 0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f,
+        0x11, 0x57,
+    ],
+    [
+        0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0x7f,
+    ],
+];
+
+/// A public X25519 key, 32 bytes: the canonical form of a point whose order is not low.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey(<Kem as hpke::Kem>::PublicKey);
 
 impl PublicKey {
+    /// Reads the 32 bytes.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, CryptoError> {
+        if !is_canonical(bytes) || LOW_ORDER.contains(bytes) {
+            return Err(CryptoError::Open);
+        }
+        <Kem as hpke::Kem>::PublicKey::from_bytes(bytes)
+            .map(Self)
+            .map_err(|_| CryptoError::Open)
+    }
+
     /// Reads base64url without padding.
     pub fn parse(text: &str) -> Result<Self, CryptoError> {
         let bytes = BASE64_URL_SAFE_NO_PAD
             .decode(text)
             .map_err(|_| CryptoError::Open)?;
-        <Kem as hpke::Kem>::PublicKey::from_bytes(&bytes)
-            .map(Self)
-            .map_err(|_| CryptoError::Open)
+        Self::from_bytes(bytes.as_array().ok_or(CryptoError::Open)?)
     }
 
     /// The 32 bytes.
     pub fn to_bytes(&self) -> [u8; 32] {
         self.0.to_bytes().into()
+    }
+}
+
+/// Whether this is a number below 2^255 - 19, little end first. Another form of the same point would be another name of
+/// the same key.
+fn is_canonical(bytes: &[u8; 32]) -> bool {
+    let [lowest, middle @ .., highest] = bytes;
+    match highest {
+        0x80.. => false,
+        0x7f => *lowest < 0xed || middle.iter().any(|byte| *byte != 0xff),
+        _ => true,
     }
 }
 
@@ -58,40 +107,76 @@ impl fmt::Debug for PublicKey {
     }
 }
 
+/// How a query is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HandoffVersion {
+    /// As it is.
+    V1,
+    /// Compressed first.
+    V2,
+}
+
+impl HandoffVersion {
+    /// What the sender's key and the sealed bytes are called in a query.
+    const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::V1 => ("pomerium_hpke_sender_pub", "pomerium_hpke_query"),
+            Self::V2 => ("k", "q"),
+        }
+    }
+}
+
 /// A sealed query as it stands in a URL: the sender's key and the sealed bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedQuery {
-    /// Parameter `k`.
+    /// Parameter `k`, or `pomerium_hpke_sender_pub`.
     pub sender: PublicKey,
-    /// Parameter `q`.
+    /// Parameter `q`, or `pomerium_hpke_query`.
     pub sealed: String,
+    /// Which parameters those were.
+    pub version: HandoffVersion,
 }
 
 impl SealedQuery {
-    /// Reads both parameters out of a query string. Each must be there once; every other parameter is ignored, since
-    /// nobody has sealed it.
+    /// Reads both parameters of one version out of a query string. Each must be there once, and none of the other
+    /// version; every other parameter is ignored, since nobody has sealed it.
     pub fn from_query(query: &str) -> Result<Self, CryptoError> {
-        let (mut sender, mut sealed) = (None, None);
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let slot = match &*name {
-                "k" => &mut sender,
-                "q" => &mut sealed,
-                _ => continue,
+        let mut found: Option<Self> = None;
+        for version in [HandoffVersion::V1, HandoffVersion::V2] {
+            let names = version.names();
+            let (mut sender, mut sealed) = (None, None);
+            for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+                let slot = match &*name {
+                    name if name == names.0 => &mut sender,
+                    name if name == names.1 => &mut sealed,
+                    _ => continue,
+                };
+                if slot.replace(value.into_owned()).is_some() {
+                    return Err(CryptoError::Open);
+                }
+            }
+            let (sender, sealed) = match (sender, sealed) {
+                (None, None) => continue,
+                (Some(sender), Some(sealed)) => (sender, sealed),
+                _ => return Err(CryptoError::Open),
             };
-            if slot.replace(value.into_owned()).is_some() {
+            let sender = PublicKey::parse(&sender)?;
+            let read = Self {
+                sender,
+                sealed,
+                version,
+            };
+            if found.replace(read).is_some() {
                 return Err(CryptoError::Open);
             }
         }
-        let (sender, sealed) = sender.zip(sealed).ok_or(CryptoError::Open)?;
-        Ok(Self {
-            sender: PublicKey::parse(&sender)?,
-            sealed,
-        })
+        found.ok_or(CryptoError::Open)
     }
 
-    /// `k=…&q=…`.
+    /// `k=…&q=…`, or the same by the names of version 1.
     pub fn to_query(&self) -> String {
-        format!("k={}&q={}", self.sender, self.sealed)
+        let (sender, sealed) = self.version.names();
+        format!("{sender}={}&{sealed}={}", self.sender, self.sealed)
     }
 }
 
@@ -116,24 +201,46 @@ impl HandoffKey {
         &self.public
     }
 
-    /// Seals a query for `recipient`.
+    /// Seals a query for `recipient`. What is too long for anybody to open is not sealed.
     pub fn seal(
         &self,
         recipient: &PublicKey,
         query: &[(&str, &str)],
+        version: HandoffVersion,
     ) -> Result<SealedQuery, CryptoError> {
         let mut query = query.to_vec();
         query.sort_unstable();
         let text = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(query)
             .finish();
-        let small = zstd::bulk::compress(text.as_bytes(), 0).map_err(|_| CryptoError::Seal)?;
+        if text.len() > MAX_QUERY {
+            return Err(CryptoError::Seal);
+        }
+        let plain = match version {
+            HandoffVersion::V1 => text.into_bytes(),
+            HandoffVersion::V2 => {
+                zstd::bulk::compress(text.as_bytes(), 0).map_err(|_| CryptoError::Seal)?
+            }
+        };
+        let sealed = self.seal_bytes(recipient, &plain, version)?;
+        if sealed.sealed.len() > MAX_SEALED {
+            return Err(CryptoError::Seal);
+        }
+        Ok(sealed)
+    }
+
+    fn seal_bytes(
+        &self,
+        recipient: &PublicKey,
+        plain: &[u8],
+        version: HandoffVersion,
+    ) -> Result<SealedQuery, CryptoError> {
         let mode = OpModeS::Auth((self.private.clone(), self.public.0.clone()));
         let (encapsulated, body) = single_shot_seal::<ChaCha20Poly1305, HkdfSha256, Kem>(
             &mode,
             &recipient.0,
             b"",
-            &small,
+            plain,
             b"",
         )
         .map_err(|_| CryptoError::Seal)?;
@@ -142,6 +249,7 @@ impl HandoffKey {
         Ok(SealedQuery {
             sender: self.public.clone(),
             sealed: BASE64_URL_SAFE_NO_PAD.encode(sealed),
+            version,
         })
     }
 
@@ -155,12 +263,14 @@ impl HandoffKey {
             .decode(&sealed.sealed)
             .map_err(|_| CryptoError::Open)?;
         let (encapsulated, body) = bytes
-            .split_at_checked(ENCAPSULATED)
+            .split_first_chunk::<ENCAPSULATED>()
             .ok_or(CryptoError::Open)?;
+        // It is a point too, and held to the same rules as a key.
+        PublicKey::from_bytes(encapsulated)?;
         let encapsulated = <Kem as hpke::Kem>::EncappedKey::from_bytes(encapsulated)
             .map_err(|_| CryptoError::Open)?;
         let mode = OpModeR::Auth(sealed.sender.0.clone());
-        let small = single_shot_open::<ChaCha20Poly1305, HkdfSha256, Kem>(
+        let plain = single_shot_open::<ChaCha20Poly1305, HkdfSha256, Kem>(
             &mode,
             &self.private,
             &encapsulated,
@@ -169,7 +279,14 @@ impl HandoffKey {
             b"",
         )
         .map_err(|_| CryptoError::Open)?;
-        let query = inflate(&small)?;
+        let query = match sealed.version {
+            HandoffVersion::V1 => plain,
+            HandoffVersion::V2 => inflate(&plain)?,
+        };
+        // What somebody else compressed is no text; read as such it would be a query of broken names.
+        if str::from_utf8(&query).is_err() {
+            return Err(CryptoError::Open);
+        }
         Ok(form_urlencoded::parse(&query).into_owned().collect())
     }
 }
@@ -189,132 +306,11 @@ fn inflate(small: &[u8]) -> Result<Vec<u8>, CryptoError> {
         .map_err(|_| CryptoError::Open)?;
     let mut query = Vec::new();
     decoder
-        .take(MAX_QUERY + 1)
+        .take(MAX_QUERY as u64 + 1)
         .read_to_end(&mut query)
         .map_err(|_| CryptoError::Open)?;
-    if query.len() as u64 > MAX_QUERY {
+    if query.len() > MAX_QUERY {
         return Err(CryptoError::Open);
     }
     Ok(query)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::crypto::{hex, keyring::handoff_key};
-
-    #[test]
-    fn keys_are_derived_as_pomerium_derives_them() {
-        for (secret, public) in [
-            (
-                "TEST",
-                "6a2289b916b45a52c57f8ca40f854613e7f6cf40dde981809dbfb7fdd9f1da77",
-            ),
-            (
-                "sender",
-                "113f820361a1863d59edcff1ee7960d43a1598a1ad11cd02fae5d7c0a08efd25",
-            ),
-            (
-                "receiver",
-                "3cf9d1896ccffce692fd982adfda4c004de64bc30d3821c8a02f35d6324c6e34",
-            ),
-        ] {
-            let key = handoff_key(secret.as_bytes()).unwrap();
-            assert_eq!(hex(&key.public().to_bytes()), public, "{secret}");
-        }
-    }
-
-    #[test]
-    fn a_query_that_another_implementation_sealed_is_opened() {
-        let receiver = handoff_key(b"receiver").unwrap();
-        let sealed = SealedQuery {
-            sender: PublicKey::parse("ET-CA2Ghhj1Z7c_x7nlg1DoVmKGtEc0C-uXXwKCO_SU").unwrap(),
-            sealed: "m4lWPyhKU0ljhJ7b33yVhqwURK03OBK32_M3JQH-wgDMO1OpYFocanQhxvLntg5KiQ1neOHMKRJwK02SVBObTIT3LvA7_eafeznHBN13YMMbEUYAy47Hq9P1mOJuXKQsJHMz7WpGj2-nIdQdoMlH73N4d0gAjVzkb1_hnczoN0HxFmpVsHw".to_owned(),
-        };
-
-        let query = receiver.open(&sealed).unwrap();
-
-        let expected = [
-            ("a", "b"),
-            ("a", "c"),
-            ("u", "https://redirect.example.com/p?q=1&r=a b"),
-            ("x", "y"),
-            ("x", "z"),
-        ];
-        assert_eq!(
-            query,
-            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
-        );
-    }
-
-    #[test]
-    fn only_the_recipient_opens_and_only_under_the_sender() {
-        let (sender, receiver) = (
-            handoff_key(b"sender").unwrap(),
-            handoff_key(b"receiver").unwrap(),
-        );
-        let other = handoff_key(b"other").unwrap();
-        let sealed = sender
-            .seal(receiver.public(), &[("b", "2 &="), ("a", "1")])
-            .unwrap();
-
-        assert_eq!(
-            receiver.open(&sealed).unwrap(),
-            [("a".into(), "1".into()), ("b".into(), "2 &=".into())]
-        );
-        assert!(other.open(&sealed).is_err());
-        assert!(
-            receiver
-                .open(&SealedQuery {
-                    sender: other.public().clone(),
-                    ..sealed.clone()
-                })
-                .is_err()
-        );
-        let again = SealedQuery::from_query(&sealed.to_query()).unwrap();
-        assert_eq!(again, sealed);
-    }
-
-    #[test]
-    fn a_parameter_twice_is_no_sealed_query() {
-        let sender = handoff_key(b"sender").unwrap();
-        let query = sender.seal(sender.public(), &[]).unwrap().to_query();
-
-        assert!(SealedQuery::from_query(&format!("{query}&k=x")).is_err());
-        assert!(SealedQuery::from_query(&format!("{query}&pomerium_redirect_uri=x")).is_ok());
-        assert!(SealedQuery::from_query("k=x").is_err());
-    }
-
-    #[test]
-    fn a_bomb_does_not_go_off() {
-        let key = handoff_key(b"sender").unwrap();
-        let bomb = "a=".to_owned() + &"x".repeat(1 << 20);
-        let sealed = key.seal(key.public(), &[("a", &bomb)]).unwrap();
-
-        assert!(sealed.sealed.len() < 1_000);
-        assert!(matches!(key.open(&sealed), Err(CryptoError::Open)));
-    }
-
-    #[test]
-    fn points_of_low_order_are_refused() {
-        let key = handoff_key(b"receiver").unwrap();
-        let honest = key.seal(key.public(), &[("a", "1")]).unwrap();
-        for point in [[0; 32], {
-            let mut one = [0; 32];
-            one[0] = 1;
-            one
-        }] {
-            let low = BASE64_URL_SAFE_NO_PAD.encode(point);
-            if let Ok(sender) = PublicKey::parse(&low) {
-                assert!(
-                    key.open(&SealedQuery {
-                        sender: sender.clone(),
-                        ..honest.clone()
-                    })
-                    .is_err()
-                );
-                assert!(key.seal(&sender, &[]).is_err());
-            }
-        }
-    }
 }

@@ -22,7 +22,7 @@ pub struct KeySettings {
     /// 32 bytes from which every symmetric key and the handoff key are derived. Absent: made once and kept in `data_dir`.
     pub shared_secret: Option<Secret>,
     /// PEM text of P-256 private keys (SEC1 or PKCS#8), the first signs, all are published. Absent: made once and kept
-    /// in `data_dir`.
+    /// in `data_dir`, or derived from a shared secret that is configured.
     pub signing_keys: Option<Secret>,
     /// The folder for keys that were made here; their files have mode 0600.
     pub data_dir: PathBuf,
@@ -46,19 +46,19 @@ impl Keyring {
         if secret.expose().len() != 32 {
             return Err(CryptoError::SharedSecret);
         }
-        let pem = match &settings.signing_keys {
-            Some(pem) => pem.clone(),
-            None => kept_file(
-                &settings.data_dir.join("signing_key.pem"),
-                SigningKeys::generate,
-            )?,
+        let kept = settings.data_dir.join("signing_key.pem");
+        let signing = match &settings.signing_keys {
+            Some(pem) => read_signing(pem)?,
+            // Several processes with one secret must sign alike, and whoever comes from Pomerium keeps their key.
+            None if settings.shared_secret.is_some() && !kept.exists() => {
+                let seed = derive_wide(secret.expose(), b"derived-jwt-signing-key")?;
+                SigningKeys::from_wide_seed(&seed)?
+            }
+            None => read_signing(&kept_file(&kept, SigningKeys::generate)?)?,
         };
-        let pem = pem
-            .expose_text()
-            .ok_or_else(|| CryptoError::SigningKey("not text".to_owned()))?;
         Ok(Self {
             handoff: handoff_key(secret.expose())?,
-            signing: SigningKeys::from_pem(pem)?,
+            signing,
             secret,
         })
     }
@@ -109,6 +109,11 @@ impl Keyring {
         &self.handoff
     }
 
+    /// The shared secret as it is, for what Pomerium signs with it.
+    pub(super) fn shared(&self) -> &[u8] {
+        self.secret.expose()
+    }
+
     /// The keys of the assertion.
     pub const fn signing(&self) -> &SigningKeys {
         &self.signing
@@ -118,6 +123,13 @@ impl Keyring {
 /// HKDF-SHA256 without salt, then `DeriveKeyPair`: what Pomerium makes of the same shared secret.
 pub(super) fn handoff_key(secret: &[u8]) -> Result<HandoffKey, CryptoError> {
     Ok(HandoffKey::from_seed(&*derive(secret, b"pomerium/hpke")?))
+}
+
+fn read_signing(pem: &Secret) -> Result<SigningKeys, CryptoError> {
+    let text = pem
+        .expose_text()
+        .ok_or_else(|| CryptoError::SigningKey("not text".to_owned()))?;
+    SigningKeys::from_pem(text)
 }
 
 struct Length32;
@@ -136,6 +148,24 @@ fn derive(secret: &[u8], info: &[u8]) -> Result<Zeroizing<[u8; 32]>, CryptoError
         .and_then(|okm| okm.fill(&mut *key))
         .map_err(|_| CryptoError::Seal)?;
     Ok(key)
+}
+
+struct Length40;
+
+impl KeyType for Length40 {
+    fn len(&self) -> usize {
+        40
+    }
+}
+
+fn derive_wide(secret: &[u8], info: &[u8]) -> Result<Zeroizing<[u8; 40]>, CryptoError> {
+    let mut seed = Zeroizing::new([0; 40]);
+    Salt::new(HKDF_SHA256, &[])
+        .extract(secret)
+        .expand(&[info], Length40)
+        .and_then(|okm| okm.fill(&mut *seed))
+        .map_err(|_| CryptoError::Seal)?;
+    Ok(seed)
 }
 
 /// The shared secret that was made here, as base64 text in its file.
@@ -235,6 +265,32 @@ mod tests {
                 "{:?}",
                 entry.file_name()
             );
+        }
+    }
+
+    #[test]
+    fn a_shared_secret_makes_the_same_signing_key_everywhere() {
+        // Computed apart, from the rule.
+        for (secret, kid) in [
+            (
+                [0; 32],
+                "3a8cd442a4b539651cb3ec0b569cb937e0060e6474ab55649e14f28c02db3d41",
+            ),
+            (
+                std::array::from_fn(|index| u8::try_from(index).unwrap()),
+                "dfdc30ede8204880a26e86348232fede98474153abe3975b99290fa48522c81b",
+            ),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let settings = KeySettings {
+                shared_secret: Some(Secret::new(secret)),
+                ..settings(folder.path())
+            };
+
+            let keyring = Keyring::open(&settings).unwrap();
+
+            assert!(keyring.signing().jwks().contains(kid));
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         }
     }
 

@@ -5,17 +5,20 @@
 //! its own purpose, with purpose, version and audience as associated data. What was made for one use opens for no
 //! other, so that no token can be presented at another place.
 
+mod client_key;
 mod hpke;
 mod keyring;
 mod random;
 mod seal;
 mod secret;
 mod sign;
+mod signed_url;
 
 use thiserror::Error;
 
 pub use self::{
-    hpke::{HandoffKey, PublicKey, SealedQuery},
+    client_key::ClientKey,
+    hpke::{HandoffKey, HandoffVersion, PublicKey, SealedQuery},
     keyring::{KeySettings, Keyring},
     random::{random_bytes, random_text},
     seal::{MacKey, Purpose, Sealer, digest, hex},
@@ -38,6 +41,11 @@ pub enum CryptoError {
     /// No usable P-256 key in the PEM text.
     #[error("the signing key is not a P-256 private key in PEM (SEC1 or PKCS#8): {0}")]
     SigningKey(String),
+    /// No key in the PEM text that a client could sign with.
+    #[error(
+        "the client's key is neither a P-256 nor an RSA private key of 2048 bits or more in PEM"
+    )]
+    ClientKey,
     /// A key file could not be read, made or kept.
     #[error("cannot use the key file {path}")]
     File {

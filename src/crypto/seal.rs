@@ -29,6 +29,14 @@ pub enum Purpose {
     Token,
     /// The cookie of whoever changes how they sign in.
     Desk,
+    /// What gates elsewhere were told, and are still to be told.
+    Notice,
+    /// What a person is asked about a program.
+    Consent,
+    /// What a program exchanges for its token.
+    ProgramCode,
+    /// Where somebody goes on to who signs out at the provider.
+    Farewell,
 }
 
 impl Purpose {
@@ -43,6 +51,10 @@ impl Purpose {
             Self::Code => "code",
             Self::Token => "token",
             Self::Desk => "desk",
+            Self::Farewell => "farewell",
+            Self::Notice => "notice",
+            Self::Consent => "consent",
+            Self::ProgramCode => "program-code",
         }
     }
 }

@@ -5,8 +5,12 @@ use std::fmt;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use p256::{
-    SecretKey,
-    elliptic_curve::{Generate, sec1::ToSec1Point},
+    NistP256, SecretKey,
+    elliptic_curve::{
+        Curve, Generate,
+        bigint::{NonZero, U512},
+        sec1::ToSec1Point,
+    },
     pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -33,6 +37,26 @@ impl SigningKeys {
     pub(super) fn from_seed(seed: &[u8; 32]) -> Option<Result<Self, CryptoError>> {
         let key = SecretKey::from_slice(seed).ok()?;
         Some(Self::of(&[key]))
+    }
+
+    /// The one key that Pomerium makes of the same 40 bytes: (bytes mod (n − 1)) + 1 (FIPS 186-4 B.4.1, with 64 bits to
+    /// spare).
+    pub(super) fn from_wide_seed(seed: &[u8; 40]) -> Result<Self, CryptoError> {
+        let mut wide = [0; 64];
+        if let Some(end) = wide.last_chunk_mut() {
+            *end = *seed;
+        }
+        let failed = || CryptoError::SigningKey("none can be derived".to_owned());
+        let mut below_order = U512::from(NistP256::ORDER.as_ref());
+        below_order = below_order.wrapping_sub(&U512::ONE);
+        let modulus = NonZero::new(below_order).into_option().ok_or_else(failed)?;
+        let scalar = U512::from_be_slice(&wide)
+            .rem(&modulus)
+            .wrapping_add(&U512::ONE)
+            .to_be_bytes();
+        let scalar = scalar.as_ref().last_chunk::<32>().ok_or_else(failed)?;
+        let key = SecretKey::from_slice(scalar).map_err(|_| failed())?;
+        Self::of(&[key])
     }
 
     fn of(keys: &[SecretKey]) -> Result<Self, CryptoError> {
@@ -117,7 +141,7 @@ impl Jwk {
     }
 }
 
-fn read_key(block: &str) -> Result<SecretKey, CryptoError> {
+pub(super) fn read_key(block: &str) -> Result<SecretKey, CryptoError> {
     let refused = |error: &dyn fmt::Display| CryptoError::SigningKey(error.to_string());
     if block.contains("BEGIN EC PRIVATE KEY") {
         return SecretKey::from_sec1_pem(block).map_err(|error| refused(&error));
@@ -131,7 +155,7 @@ fn read_key(block: &str) -> Result<SecretKey, CryptoError> {
 }
 
 /// Private key blocks of a PEM text. openssl writes `EC PARAMETERS` in front of a SEC1 key: they say nothing new.
-fn blocks(pem: &str) -> impl Iterator<Item = &str> {
+pub(super) fn blocks(pem: &str) -> impl Iterator<Item = &str> {
     pem.split_inclusive("-----END ")
         .scan(0, |start, piece| {
             let from = *start;
