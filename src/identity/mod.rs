@@ -2,6 +2,8 @@
 
 mod claims;
 mod email;
+mod issuer;
+mod profile;
 mod provider;
 
 use serde::{Deserialize, Serialize};
@@ -9,9 +11,11 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     claims::Claims,
     email::{Email, EmailError},
+    issuer::TokenIssuer,
+    profile::ProfileError,
     provider::{
-        Answer, AuthorizationRequest, IdentityProvider, LogoutNotice, Pending, Proved,
-        ProviderError, ProviderFuture, ProviderState, Standing,
+        Answer, AuthorizationRequest, Demand, Grant, IdentityProvider, LogoutNotice, Pending,
+        Proved, ProviderError, ProviderFuture, ProviderState, Shown, Standing,
     },
 };
 
@@ -25,6 +29,8 @@ pub struct Identity {
     pub issuer: String,
     /// The `sub` claim: unique within the issuer, compared byte for byte, at most 255 ASCII characters.
     pub subject: String,
+    /// Another claim that names the person to rules and applications, where the operator chose one.
+    pub user: Option<String>,
     /// Present only when the provider says that it is verified.
     pub email: Option<Email>,
     /// What to call the person on a page.
@@ -33,4 +39,11 @@ pub struct Identity {
     pub groups: Vec<String>,
     /// Every other claim, flattened.
     pub claims: Claims,
+}
+
+impl Identity {
+    /// What rules and applications call the person: the claim that was chosen, or else the subject.
+    pub fn user(&self) -> &str {
+        self.user.as_deref().unwrap_or(&self.subject)
+    }
 }

@@ -1,6 +1,6 @@
 //! Whoever can prove who someone is.
 
-use std::{future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -17,8 +17,22 @@ pub trait IdentityProvider: Send + Sync {
     /// The name that the operator gave it.
     fn name(&self) -> &str;
 
+    /// The path of our redirect URI there. No two providers share one, so that a code that was meant for one of them is
+    /// never taken to another (RFC 9700 §4.4.2.2).
+    fn callback(&self) -> &str;
+
+    /// Asks whether it is there, and what it says of itself now. For a background task.
+    fn refresh(&self, now: Timestamp) -> ProviderFuture<'_, ()>;
+
+    /// Whether identities of this issuer are this provider's.
+    fn vouches_for(&self, issuer: &str) -> bool;
+
     /// Prepares one attempt: where to send the browser, and what must be remembered to believe the answer.
-    fn begin(&self, now: Timestamp) -> ProviderFuture<'_, AuthorizationRequest>;
+    fn begin<'a>(
+        &'a self,
+        demand: &'a Demand,
+        now: Timestamp,
+    ) -> ProviderFuture<'a, AuthorizationRequest>;
 
     /// Believes the answer, or does not. Everything that `pending` binds has been checked when this returns.
     fn finish<'a>(
@@ -28,9 +42,28 @@ pub trait IdentityProvider: Send + Sync {
         now: Timestamp,
     ) -> ProviderFuture<'a, Proved>;
 
-    /// Where a browser goes to be signed out there too, with what [`Proved::hint`] gave; none where nobody is signed in
-    /// at the provider itself, or where it has no such page.
-    fn end_session(&self, hint: Option<&str>) -> Option<url::Url>;
+    /// Where a browser goes to be signed out there too, with what it once gave; it comes back with `state`. None where
+    /// nobody is signed in at the provider itself, or where it has no such page.
+    fn end_session(&self, grant: Option<&Grant>, state: Option<&str>) -> Option<url::Url>;
+
+    /// Has the provider take back what it gave (RFC 7009). Nothing happens where it cannot.
+    fn revoke<'a>(&'a self, grant: &'a Grant, now: Timestamp) -> ProviderFuture<'a, ()>;
+
+    /// Whose access token a program shows, if it was given out for one of these audiences.
+    fn shown_access_token<'a>(
+        &'a self,
+        token: &'a str,
+        audiences: &'a [String],
+        now: Timestamp,
+    ) -> ProviderFuture<'a, Shown>;
+
+    /// As [`Self::shown_access_token`], for an ID token.
+    fn shown_identity_token<'a>(
+        &'a self,
+        token: &'a str,
+        audiences: &'a [String],
+        now: Timestamp,
+    ) -> ProviderFuture<'a, Shown>;
 
     /// Whether people are signed in there for longer than it takes to sign in here.
     fn keeps_sessions(&self) -> bool;
@@ -58,6 +91,56 @@ pub struct AuthorizationRequest {
     pub pending: Pending,
 }
 
+/// What is asked of one login beside who it is (OpenID Connect Core §3.1.2.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demand {
+    /// `prompt`: `none`, `login`, `consent`, `select_account`, separated by blanks.
+    pub prompt: Option<String>,
+    /// `login_hint`: who it will probably be.
+    pub login_hint: Option<String>,
+    /// `acr_values`: how they must have proved themselves, one of these; empty is any way.
+    pub acr_values: Vec<String>,
+    /// `max_age`: how long ago at most, in seconds.
+    pub max_age: Option<u64>,
+}
+
+/// What a provider gave out for one login. It stays on the server, sealed, for as long as the session lasts.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// The ID token as it came, where the provider wants to see it again when the person leaves.
+    pub id_token: Option<String>,
+    /// The access token, where it can be taken back or renewed.
+    pub access_token: Option<String>,
+    /// The refresh token.
+    pub refresh_token: Option<String>,
+    /// When the access token ends.
+    pub expires: Option<Timestamp>,
+}
+
+impl Grant {
+    /// Whether there is nothing to keep.
+    pub const fn is_empty(&self) -> bool {
+        self.id_token.is_none() && self.access_token.is_none() && self.refresh_token.is_none()
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant")
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whom a token names that a program shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Who it is.
+    pub identity: Identity,
+    /// When the token ends, if it says.
+    pub expires: Option<Timestamp>,
+}
+
 /// The secrets of one attempt. Whoever holds them may finish it, once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
@@ -67,6 +150,8 @@ pub struct Pending {
     pub nonce: String,
     /// The PKCE verifier (RFC 7636 §4.1).
     pub verifier: String,
+    /// What was asked for, to be held against what is answered.
+    pub demand: Demand,
 }
 
 /// What the browser brought back from the provider (RFC 6749 §4.1.2, RFC 9207).
@@ -85,8 +170,8 @@ pub struct Answer {
 pub struct Proved {
     /// Who it is.
     pub identity: Identity,
-    /// The ID token, where the provider wants to see it again when the person leaves.
-    pub hint: Option<String>,
+    /// What the provider gave besides.
+    pub grant: Grant,
 }
 
 /// Whom a provider has signed out (OpenID Connect Back-Channel Logout §2.4). At least one of the two is named.

@@ -43,6 +43,8 @@ pub use self::{
 pub struct LocalSettings {
     /// A file that lists the accounts; without one they are kept in the data folder, and changed by `vestibule users`.
     pub users_file: Option<std::path::PathBuf>,
+    /// The path to which people are sent back.
+    pub callback: String,
     /// Whether the accounts of the demonstration may sign in. Nothing that is written in a configuration sets it.
     pub is_demo: bool,
 }

@@ -25,6 +25,8 @@ pub struct LocalParts {
     pub clock: Arc<dyn Clock>,
     /// Where the pages are.
     pub authenticate: Origin,
+    /// The path of our only client's redirect URI there.
+    pub callback: String,
     /// Whether the accounts of the demonstration may sign in.
     pub is_demo: bool,
 }
@@ -145,7 +147,7 @@ impl LocalProvider {
         let keyring = &parts.keyring;
         Ok(Self {
             issuer: Self::issuer_of(origin),
-            redirect_uri: format!("{origin}/oauth2/callback"),
+            redirect_uri: format!("{origin}{}", parts.callback),
             signed_out_uri: format!("{origin}/.pomerium/signed_out"),
             client_secret: keyring.client_secret()?,
             keys: keyring.provider()?,
@@ -168,6 +170,11 @@ impl LocalProvider {
     /// The issuer identifier: the authenticate host with `/idp`.
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// The path to which people are sent back.
+    pub fn callback(&self) -> &str {
+        &self.parts.callback
     }
 
     /// What Vestibule shows at the token endpoint.

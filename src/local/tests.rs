@@ -45,6 +45,7 @@ impl House {
         let clock = Arc::new(ManualClock::starting_at(Timestamp::from_seconds(1_000_000)));
         let accounts = Arc::new(Accounts::kept(folder.path(), &keyring).unwrap());
         let provider = LocalProvider::new(LocalParts {
+            callback: "/oauth2/callback".to_owned(),
             accounts,
             keyring: Arc::clone(&keyring),
             store: Arc::new(MemoryStore::default()),
@@ -167,6 +168,7 @@ impl House {
             provider: "local".to_owned(),
             issuer: self.provider.issuer().to_owned(),
             subject: ann.id.clone(),
+            user: None,
             email: None,
             name: None,
             groups: Vec::new(),

@@ -4,27 +4,31 @@ use openidconnect::{
     AuthType, AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret, CsrfToken,
     EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, OAuth2TokenResponse,
     PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, TokenResponse,
-    core::{
-        CoreClient, CoreClientAuthMethod, CoreErrorResponseType, CoreResponseType,
-        CoreTokenResponse, CoreTokenType,
-    },
+    core::{CoreClient, CoreErrorResponseType, CoreResponseType, CoreTokenResponse, CoreTokenType},
 };
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    ProviderSettings,
+    ProviderSettings, Quirk,
+    bearer::{self, Kind},
+    client_auth::{ASSERTION_TYPE, Credential, Shown as ShownClient},
+    demand,
     discovery::{Discovery, Metadata},
-    http::{HttpClient, Shortcut},
-    id_token::{self, Expected, IdTokenError, Strict},
-    logout_token, person,
+    id_token::{self, Expected, IdTokenError, SIGNED_BY, Strict},
+    logout_token,
+    pages::Api,
+    person,
+    presets::{Azure, azure, google, sign_out},
+    revocation,
 };
 use crate::{
     clock::Timestamp,
     crypto::random_text,
+    fetch::{HttpClient, Shortcut},
     identity::{
-        Answer, AuthorizationRequest, IdentityProvider, LogoutNotice, Pending, Proved,
-        ProviderError, ProviderFuture, ProviderState,
+        Answer, AuthorizationRequest, Demand, Grant, IdentityProvider, LogoutNotice, Pending,
+        Proved, ProviderError, ProviderFuture, ProviderState, Shown,
     },
 };
 
@@ -41,7 +45,7 @@ type Client = CoreClient<
 #[derive(Debug)]
 pub struct OidcProvider {
     settings: ProviderSettings,
-    issuer: IssuerUrl,
+    credential: Credential,
     redirect: RedirectUrl,
     signed_out: String,
     http: HttpClient,
@@ -49,60 +53,51 @@ pub struct OidcProvider {
 }
 
 impl OidcProvider {
-    /// A provider to whom our callback is known as `redirect`, and our page for who comes back signed out as
-    /// `signed_out`; this process may serve it itself. Nothing is asked of it yet.
+    /// A provider that sends people back to `authenticate` (scheme, host and port), and to our page for who comes back
+    /// signed out, `signed_out`; this process may serve it itself. Nothing is asked of it yet.
     pub fn new(
         settings: ProviderSettings,
-        redirect: &str,
+        authenticate: &str,
         signed_out: &str,
         shortcut: Option<Shortcut>,
     ) -> Result<Self, ProviderError> {
         let misconfigured = |error: &dyn ToString| ProviderError::Misconfigured(error.to_string());
         let http = HttpClient::new(shortcut)?;
+        let documented = match &settings.quirk {
+            Quirk::Azure(_) => Azure::documented(&settings.issuer),
+            _ => settings.issuer.clone(),
+        };
         Ok(Self {
-            issuer: IssuerUrl::new(settings.issuer.clone())
-                .map_err(|error| misconfigured(&error))?,
-            redirect: RedirectUrl::new(redirect.to_owned())
+            credential: Credential::new(&settings)?,
+            redirect: RedirectUrl::new(format!("{authenticate}{}", settings.callback))
                 .map_err(|error| misconfigured(&error))?,
             signed_out: signed_out.to_owned(),
-            discovery: Discovery::new(settings.issuer.clone(), http.clone()),
+            discovery: Discovery::new(settings.issuer.clone(), documented, http.clone()),
             http,
             settings,
         })
     }
 
-    /// Asks for the metadata anew. For a background task.
-    pub async fn refresh(&self, now: Timestamp) -> Result<(), ProviderError> {
-        self.discovery.refresh(now).await.map(drop)
-    }
-
-    fn client(&self, metadata: &Metadata) -> Client {
-        let secret = self
-            .settings
-            .client_secret
-            .as_ref()
-            .and_then(|secret| secret.expose_text());
-        let client = CoreClient::from_provider_metadata(
+    fn client(&self, metadata: &Metadata, shown: &ShownClient) -> Client {
+        let (secret, auth_type) = match shown {
+            ShownClient::Basic(secret) => (Some(secret), AuthType::BasicAuth),
+            ShownClient::Post(secret) => (Some(secret), AuthType::RequestBody),
+            ShownClient::Assertion(_) | ShownClient::Nothing => (None, AuthType::RequestBody),
+        };
+        CoreClient::from_provider_metadata(
             metadata.document.clone(),
             ClientId::new(self.settings.client_id.clone()),
-            secret.map(|secret| ClientSecret::new(secret.to_owned())),
-        );
-        // Basic is what a provider takes that says nothing (OpenID Connect Discovery §3).
-        let methods = metadata.document.token_endpoint_auth_methods_supported();
-        let posts = methods.is_some_and(|methods| {
-            !methods.contains(&CoreClientAuthMethod::ClientSecretBasic)
-                && methods.contains(&CoreClientAuthMethod::ClientSecretPost)
-        });
-        client
-            .set_auth_type(if posts {
-                AuthType::RequestBody
-            } else {
-                AuthType::BasicAuth
-            })
-            .set_redirect_uri(self.redirect.clone())
+            secret.cloned().map(ClientSecret::new),
+        )
+        .set_auth_type(auth_type)
+        .set_redirect_uri(self.redirect.clone())
     }
 
-    async fn request(&self, now: Timestamp) -> Result<AuthorizationRequest, ProviderError> {
+    async fn request(
+        &self,
+        demand: &Demand,
+        now: Timestamp,
+    ) -> Result<AuthorizationRequest, ProviderError> {
         let metadata = self.discovery.metadata(now).await?;
         let random =
             || random_text().map_err(|error| ProviderError::Unreachable(error.to_string()));
@@ -110,6 +105,7 @@ impl OidcProvider {
             state: random()?,
             nonce: random()?,
             verifier: random()?,
+            demand: demand.clone(),
         };
         let challenge = PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(
             pending.verifier.clone(),
@@ -118,7 +114,7 @@ impl OidcProvider {
             CsrfToken::new(pending.state.clone()),
             Nonce::new(pending.nonce.clone()),
         );
-        let client = self.client(&metadata);
+        let client = self.client(&metadata, &ShownClient::Nothing);
         let mut request = client
             .authorize_url(
                 AuthenticationFlow::<CoreResponseType>::AuthorizationCode,
@@ -134,8 +130,8 @@ impl OidcProvider {
         {
             request = request.add_scope(Scope::new(scope.clone()));
         }
-        for (name, value) in &self.settings.request_params {
-            request = request.add_extra_param(name.clone(), value.clone());
+        for (name, value) in demand::parameters(demand, &self.settings.request_params) {
+            request = request.add_extra_param(name, value);
         }
         let (url, _, _) = request.url();
         Ok(AuthorizationRequest { url, pending })
@@ -144,7 +140,7 @@ impl OidcProvider {
     /// RFC 9207 §2.4: compared before anything is sent, so that a code meant for another provider does not go there.
     fn check_issuer(&self, metadata: &Metadata, answer: &Answer) -> Result<(), ProviderError> {
         match answer.issuer.as_deref() {
-            Some(issuer) if issuer == self.settings.issuer => Ok(()),
+            Some(issuer) if self.vouches_for(issuer) => Ok(()),
             None if !metadata.sends_issuer => Ok(()),
             Some(_) => Err(ProviderError::Rejected(
                 "the answer names another issuer".to_owned(),
@@ -170,15 +166,28 @@ impl OidcProvider {
             .code
             .clone()
             .ok_or_else(|| rejected("there is no code"))?;
-        let client = self.client(&metadata);
+        let endpoint = metadata.document.token_endpoint();
+        let shown = self.credential.shown(
+            &self.settings,
+            metadata.document.token_endpoint_auth_methods_supported(),
+            endpoint.map_or("", |endpoint| endpoint.url().as_str()),
+            now,
+        )?;
+        let client = self.client(&metadata, &shown);
         let send = |request| {
             let http = self.http.clone();
             async move { http.send(request).await }
         };
-        let tokens = client
+        let mut request = client
             .exchange_code(AuthorizationCode::new(code))
             .map_err(rejected)?
-            .set_pkce_verifier(PkceCodeVerifier::new(pending.verifier.clone()))
+            .set_pkce_verifier(PkceCodeVerifier::new(pending.verifier.clone()));
+        if let ShownClient::Assertion(assertion) = shown {
+            request = request
+                .add_extra_param("client_assertion_type", ASSERTION_TYPE)
+                .add_extra_param("client_assertion", assertion);
+        }
+        let tokens = request
             .request_async(&send)
             .await
             .map_err(|error| match error {
@@ -200,22 +209,54 @@ impl OidcProvider {
         if *tokens.token_type() != CoreTokenType::Bearer {
             return Err(rejected("the access token is not a bearer token"));
         }
-        let claims = self.claims(&tokens, pending, now).await?;
+        let (issuer, claims) = self.claims(&tokens, pending, now).await?;
+        let usual = &self.settings.request_params;
+        demand::check(&pending.demand, usual, &claims, now).map_err(rejected)?;
+        let access_token = tokens.access_token().secret();
         let claims = match metadata.document.userinfo_endpoint() {
-            Some(endpoint) => {
+            Some(endpoint) if self.has_userinfo() => {
                 let url = endpoint.url().as_str();
-                let userinfo = self.userinfo(url, tokens.access_token().secret()).await?;
+                let userinfo = self.userinfo(url, access_token).await?;
                 person::merge(claims, userinfo).map_err(rejected)?
             }
-            None => claims,
+            _ => claims,
         };
-        let identity = person::identity(&self.settings.name, &self.settings.issuer, claims)
-            .map_err(rejected)?;
-        let hint = tokens
+        let claims = self.with_groups(claims, access_token).await?;
+        let reading = person::Reading {
+            provider: &self.settings.name,
+            issuer: &issuer,
+            names: &self.settings.claims,
+            email: self.settings.email,
+        };
+        let identity = person::identity(&reading, claims).map_err(rejected)?;
+        let id_token = tokens
             .id_token()
             .filter(|_| self.signs_out(&metadata).is_some())
             .map(ToString::to_string);
-        Ok(Proved { identity, hint })
+        let grant = Grant {
+            id_token,
+            ..match &metadata.revocation {
+                Some(_) => revocation::kept(&tokens, now),
+                None => Grant::default(),
+            }
+        };
+        Ok(Proved { identity, grant })
+    }
+
+    async fn take_back(&self, grant: &Grant, now: Timestamp) -> Result<(), ProviderError> {
+        let metadata = self.discovery.metadata(now).await?;
+        let Some(endpoint) = &metadata.revocation else {
+            return Ok(());
+        };
+        let token_endpoint = metadata.document.token_endpoint();
+        let shown = self.credential.shown(
+            &self.settings,
+            metadata.document.token_endpoint_auth_methods_supported(),
+            token_endpoint.map_or("", |endpoint| endpoint.url().as_str()),
+            now,
+        )?;
+        let client_id = &self.settings.client_id;
+        revocation::revoke(grant, endpoint, client_id, &shown, &self.http, now).await
     }
 
     /// The built-in provider has no session of its own that could end.
@@ -226,37 +267,90 @@ impl OidcProvider {
             .filter(|_| self.keeps_sessions())
     }
 
-    /// The claims of the ID token. A key that is not known may be new, so that the keys are asked for once more.
+    /// Apple has none; Microsoft's is of Graph, which says less than the ID token and nothing of what is verified.
+    const fn has_userinfo(&self) -> bool {
+        !matches!(self.settings.quirk, Quirk::Apple { .. } | Quirk::Azure(_))
+    }
+
+    /// Adds the groups that the provider keeps elsewhere.
+    async fn with_groups(
+        &self,
+        mut claims: Map<String, Value>,
+        access_token: &str,
+    ) -> Result<Map<String, Value>, ProviderError> {
+        let api = |headers| Api {
+            http: &self.http,
+            token: access_token,
+            headers,
+        };
+        let names = &self.settings.claims;
+        let groups = match &self.settings.quirk {
+            Quirk::Azure(settings)
+                if azure::has_more_groups(&claims)
+                    && names.groups.iter().any(|name| name == "groups") =>
+            {
+                azure::groups(&api(azure::HEADERS), &settings.graph).await?
+            }
+            Quirk::Google { api: Some(base) } => {
+                let email = person::verified_email(&claims, &names.email, self.settings.email)
+                    .ok_or_else(|| {
+                        rejected("without a verified address nobody's groups are found")
+                    })?;
+                google::groups(&api(&[]), base, &email).await?
+            }
+            _ => return Ok(claims),
+        };
+        claims.insert("groups".to_owned(), Value::from(groups));
+        Ok(claims)
+    }
+
+    /// The issuer that a token must have. It is known before the token is believed, but where there are many tenants.
+    fn expected_issuer(&self, raw: &str) -> Result<String, ProviderError> {
+        match &self.settings.quirk {
+            Quirk::Azure(settings) => {
+                let (_, claims) = id_token::read(raw).map_err(rejected)?;
+                settings
+                    .expected(&self.settings.issuer, &claims)
+                    .map_err(rejected)
+            }
+            _ => Ok(self.settings.issuer.clone()),
+        }
+    }
+
+    /// Issuer and claims of the ID token. A key that is not known may be new, so that the keys are asked for once more.
     async fn claims(
         &self,
         tokens: &CoreTokenResponse,
         pending: &Pending,
         now: Timestamp,
-    ) -> Result<Map<String, Value>, ProviderError> {
+    ) -> Result<(String, Map<String, Value>), ProviderError> {
         let token = tokens
             .id_token()
             .ok_or_else(|| rejected("there is no ID token"))?;
+        let issuer = self.expected_issuer(&token.to_string())?;
         let expected = Expected {
-            issuer: &self.issuer,
+            issuer: &IssuerUrl::new(issuer.clone()).map_err(rejected)?,
             client_id: &ClientId::new(self.settings.client_id.clone()),
             nonce: &pending.nonce,
             access_token: tokens.access_token(),
             now,
         };
         let keys = self.discovery.keys(false, now).await?;
-        match id_token::verify(token, &keys, &expected) {
+        let claims = match id_token::verify(token, &keys, &expected) {
             Err(IdTokenError::UnknownKey) => {
                 let keys = self.discovery.keys(true, now).await?;
                 id_token::verify(token, &keys, &expected).map_err(rejected)
             }
             verified => verified.map_err(rejected),
-        }
+        }?;
+        Ok((issuer, claims))
     }
 
     /// As [`Self::claims`], for a logout token.
     async fn notice(&self, token: &str, now: Timestamp) -> Result<LogoutNotice, ProviderError> {
+        let issuer = self.expected_issuer(token)?;
         let expected = logout_token::Expected {
-            issuer: &self.settings.issuer,
+            issuer: &issuer,
             client_id: &self.settings.client_id,
             now,
         };
@@ -268,6 +362,53 @@ impl OidcProvider {
             }
             verified => verified.map_err(rejected),
         }
+    }
+
+    /// Whom a token names that a program shows; `audiences` says for whom it must have been issued.
+    async fn shown(
+        &self,
+        token: &str,
+        kind: Kind,
+        audiences: &[String],
+        now: Timestamp,
+    ) -> Result<Shown, ProviderError> {
+        let own = [self.settings.client_id.clone()];
+        let is_opaque = kind == Kind::Access && bearer::is_opaque(token);
+        let issuer = if is_opaque {
+            self.settings.issuer.clone()
+        } else {
+            self.expected_issuer(token)?
+        };
+        let expected = bearer::Expected {
+            issuer: &issuer,
+            audiences: match kind {
+                Kind::Identity if audiences.is_empty() => &own,
+                _ => audiences,
+            },
+            algorithms: &SIGNED_BY,
+            now,
+        };
+        let (claims, expires) = if is_opaque {
+            let metadata = self.discovery.metadata(now).await?;
+            let endpoint = metadata.introspection.as_ref();
+            let client = bearer::Client {
+                id: &self.settings.client_id,
+                secret: self.settings.client_secret.as_ref(),
+            };
+            bearer::introspect(token, endpoint, &client, &self.http, &expected).await?
+        } else {
+            let (claims, expires) =
+                bearer::believe(token, kind, &self.discovery, &expected).await?;
+            (claims, Some(expires))
+        };
+        let reading = person::Reading {
+            provider: &self.settings.name,
+            issuer: &issuer,
+            names: &self.settings.claims,
+            email: self.settings.email,
+        };
+        let identity = person::identity(&reading, claims).map_err(rejected)?;
+        Ok(Shown { identity, expires })
     }
 
     async fn userinfo(&self, url: &str, token: &str) -> Result<Map<String, Value>, ProviderError> {
@@ -307,8 +448,27 @@ impl IdentityProvider for OidcProvider {
         &self.settings.name
     }
 
-    fn begin(&self, now: Timestamp) -> ProviderFuture<'_, AuthorizationRequest> {
-        Box::pin(self.request(now))
+    fn callback(&self) -> &str {
+        &self.settings.callback
+    }
+
+    fn refresh(&self, now: Timestamp) -> ProviderFuture<'_, ()> {
+        Box::pin(async move { self.discovery.refresh(now).await.map(drop) })
+    }
+
+    fn vouches_for(&self, issuer: &str) -> bool {
+        match &self.settings.quirk {
+            Quirk::Azure(settings) => settings.vouches_for(&self.settings.issuer, issuer),
+            _ => self.settings.issuer == issuer,
+        }
+    }
+
+    fn begin<'a>(
+        &'a self,
+        demand: &'a Demand,
+        now: Timestamp,
+    ) -> ProviderFuture<'a, AuthorizationRequest> {
+        Box::pin(self.request(demand, now))
     }
 
     fn finish<'a>(
@@ -324,14 +484,49 @@ impl IdentityProvider for OidcProvider {
         !self.http.is_own_process()
     }
 
-    fn end_session(&self, hint: Option<&str>) -> Option<Url> {
+    fn end_session(&self, grant: Option<&Grant>, state: Option<&str>) -> Option<Url> {
+        let client_id = &self.settings.client_id;
+        if self.settings.quirk == Quirk::Auth0 {
+            return sign_out::auth0(&self.settings.issuer, client_id, &self.signed_out);
+        }
         let metadata = self.discovery.known()?;
+        if self.settings.quirk == Quirk::Cognito {
+            let authorize = metadata.document.authorization_endpoint().url();
+            return sign_out::cognito(authorize, client_id, &self.signed_out);
+        }
         let mut url = self.signs_out(&metadata)?.clone();
         url.query_pairs_mut()
-            .extend_pairs(hint.map(|hint| ("id_token_hint", hint)))
-            .append_pair("client_id", &self.settings.client_id)
+            .extend_pairs(
+                grant
+                    .and_then(|grant| grant.id_token.as_deref())
+                    .map(|token| ("id_token_hint", token)),
+            )
+            .extend_pairs(state.map(|state| ("state", state)))
+            .append_pair("client_id", client_id)
             .append_pair("post_logout_redirect_uri", &self.signed_out);
         Some(url)
+    }
+
+    fn revoke<'a>(&'a self, grant: &'a Grant, now: Timestamp) -> ProviderFuture<'a, ()> {
+        Box::pin(self.take_back(grant, now))
+    }
+
+    fn shown_access_token<'a>(
+        &'a self,
+        token: &'a str,
+        audiences: &'a [String],
+        now: Timestamp,
+    ) -> ProviderFuture<'a, Shown> {
+        Box::pin(self.shown(token, Kind::Access, audiences, now))
+    }
+
+    fn shown_identity_token<'a>(
+        &'a self,
+        token: &'a str,
+        audiences: &'a [String],
+        now: Timestamp,
+    ) -> ProviderFuture<'a, Shown> {
+        Box::pin(self.shown(token, Kind::Identity, audiences, now))
     }
 
     fn logged_out<'a>(

@@ -20,8 +20,11 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::http::{HttpClient, HttpError, require_secure};
-use crate::{clock::Timestamp, identity::ProviderError};
+use crate::{
+    clock::Timestamp,
+    fetch::{HttpClient, HttpError, require_secure},
+    identity::ProviderError,
+};
 
 /// How often a provider that does not answer is asked at most.
 const RETRY: Duration = Duration::from_secs(2);
@@ -43,6 +46,10 @@ struct Further {
     code_challenge_methods_supported: Option<Vec<String>>,
     #[serde(default)]
     end_session_endpoint: Option<Url>,
+    #[serde(default)]
+    revocation_endpoint: Option<Url>,
+    #[serde(default)]
+    introspection_endpoint: Option<Url>,
 }
 
 /// A provider's metadata (OpenID Connect Discovery §4.2), checked.
@@ -53,6 +60,10 @@ pub(super) struct Metadata {
     pub(super) sends_issuer: bool,
     /// Where people sign out (OpenID Connect RP-Initiated Logout §2.1).
     pub(super) end_session: Option<Url>,
+    /// Where tokens are taken back (RFC 8414 §2).
+    pub(super) revocation: Option<Url>,
+    /// Where it is asked about tokens (RFC 8414 §2).
+    pub(super) introspection: Option<Url>,
 }
 
 #[derive(Debug)]
@@ -65,6 +76,10 @@ struct Keys {
 #[derive(Debug)]
 pub(super) struct Discovery {
     issuer: String,
+    /// What the document says of itself.
+    documented: String,
+    /// Where the keys are, if that is known without metadata.
+    jwks: Option<Url>,
     http: HttpClient,
     metadata: ArcSwapOption<Metadata>,
     keys: ArcSwapOption<Keys>,
@@ -83,15 +98,26 @@ struct KeysAsked {
 }
 
 impl Discovery {
-    pub(super) fn new(issuer: String, http: HttpClient) -> Self {
+    /// Of an issuer, whose document calls itself `documented`; that is the same everywhere but at Azure.
+    pub(super) fn new(issuer: String, documented: String, http: HttpClient) -> Self {
         Self {
             issuer,
+            documented,
+            jwks: None,
             http,
             metadata: ArcSwapOption::empty(),
             keys: ArcSwapOption::empty(),
             metadata_asked: Mutex::default(),
             keys_asked: Mutex::default(),
             answers: AtomicBool::new(false),
+        }
+    }
+
+    /// The keys alone, of an issuer that is told where they are.
+    pub(super) fn of_keys(issuer: String, jwks: Url, http: HttpClient) -> Self {
+        Self {
+            jwks: Some(jwks),
+            ..Self::new(issuer.clone(), issuer, http)
         }
     }
 
@@ -140,7 +166,7 @@ impl Discovery {
             serde_json::from_slice(&body).map_err(|error| wrong(&error.to_string()))?;
         let further: Further =
             serde_json::from_slice(&body).map_err(|error| wrong(&error.to_string()))?;
-        if document.issuer().as_str() != self.issuer {
+        if document.issuer().as_str() != self.documented {
             return Err(wrong("its issuer is not the configured one, byte for byte"));
         }
         let token = document
@@ -157,6 +183,7 @@ impl Discovery {
                 .map(openidconnect::UserInfoUrl::url),
         );
         endpoints.extend(&further.end_session_endpoint);
+        endpoints.extend(&further.revocation_endpoint);
         for endpoint in endpoints {
             require_secure(endpoint).map_err(|error| wrong(&error.to_string()))?;
         }
@@ -173,6 +200,8 @@ impl Discovery {
             document,
             sends_issuer: further.authorization_response_iss_parameter_supported,
             end_session: further.end_session_endpoint,
+            revocation: further.revocation_endpoint,
+            introspection: further.introspection_endpoint,
         })
     }
 
@@ -219,8 +248,10 @@ impl Discovery {
     }
 
     async fn fetch_keys(&self, now: Timestamp) -> Result<CoreJsonWebKeySet, ProviderError> {
-        let metadata = self.metadata(now).await?;
-        let url: &Url = metadata.document.jwks_uri().url();
+        let url = match &self.jwks {
+            Some(url) => url.clone(),
+            None => self.metadata(now).await?.document.jwks_uri().url().clone(),
+        };
         let (_, body) = self
             .http
             .get(url.as_str(), None)

@@ -53,7 +53,7 @@ fn check_type(header: &Map<String, Value>) -> Result<(), IdTokenError> {
     }
 }
 
-fn check_signature(
+pub(super) fn check_signature(
     token: &str,
     header: &Map<String, Value>,
     keys: &CoreJsonWebKeySet,
