@@ -35,7 +35,7 @@ pub(super) fn told_groups(identity: &Identity) -> (&[String], bool) {
 /// The text of one claim: several values are joined by commas.
 pub(super) fn text(identity: &Identity, claim: &str) -> String {
     match claim {
-        "sub" | "user" => identity.subject.clone(),
+        "sub" | "user" => identity.user().to_owned(),
         "email" => identity
             .email
             .as_ref()
@@ -56,8 +56,8 @@ pub(super) fn person(session: &Session, settings: &AssertionSettings) -> Map<Str
         claims.insert(further.claim.clone(), text(identity, &further.claim).into());
     }
     // Written last, so that no configured claim takes the place of one of these.
-    claims.insert("sub".to_owned(), identity.subject.clone().into());
-    claims.insert("user".to_owned(), identity.subject.clone().into());
+    claims.insert("sub".to_owned(), identity.user().into());
+    claims.insert("user".to_owned(), identity.user().into());
     claims.insert("email".to_owned(), text(identity, "email").into());
     claims.insert("name".to_owned(), text(identity, "name").into());
     claims.insert("groups".to_owned(), groups.to_vec().into());

@@ -44,6 +44,7 @@ fn ann() -> Identity {
         provider: "corp".into(),
         issuer: "https://idp.example.com".into(),
         subject: "u-ann".into(),
+        user: None,
         email: Some(Email::parse("ann@example.com").unwrap()),
         name: Some("Ann Ångström".into()),
         groups: vec!["engineering".into(), "a,b".into(), "100%".into()],

@@ -11,6 +11,7 @@
 
 mod criterion;
 mod decision;
+mod login;
 mod pattern;
 mod ppl;
 mod problem;
@@ -26,7 +27,7 @@ mod truth;
 mod tests;
 
 use crate::{
-    address::{Host, Origin},
+    address::{Host, Origin, Target},
     identity::Identity,
 };
 
@@ -38,7 +39,9 @@ use self::{
 
 pub use self::{
     decision::{Decision, Denial, Permit, Reason, Ruling},
-    problem::{PolicyProblem, Step},
+    login::{LoginParameter, LoginSettings, PROMPTS, acr_values, login_hint, prompt},
+    pattern::HostPattern,
+    problem::{Misspelling, PolicyProblem, Step},
     request::{AccessRequest, ClientKind},
     route::{Route, RouteSettings},
     rule::Action,
@@ -86,6 +89,22 @@ impl Policy {
     pub fn origin_of(&self, host: &Host) -> Option<Origin> {
         let route = self.table.first(host, |_| true)?;
         Some(Origin::new(route.scheme(), host.clone()))
+    }
+
+    /// What the route of an address asks of a login; none where it asks for nothing.
+    pub fn login_of(&self, host: &Host, target: &Target) -> Option<&LoginSettings> {
+        let path = &target.path;
+        let route = self.table.first(host, |route| route.path().matches(path));
+        route.and_then(Route::login)
+    }
+
+    /// The route that decides about a request, by its number in the configuration.
+    pub fn route_of(&self, request: &AccessRequest) -> Option<usize> {
+        let path = &request.target.path;
+        let route = self
+            .table
+            .first(&request.host, |route| route.path().matches(path));
+        route.map(Route::index)
     }
 
     /// Decides. Neither the query nor the scheme of the request has a say.

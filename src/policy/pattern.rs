@@ -15,7 +15,7 @@ const MAX_REGEX: usize = 1 << 20;
 
 /// One host, or all hosts of one shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum HostPattern {
+pub enum HostPattern {
     /// This host.
     Exact(Host),
     /// Every host whose labels fit.
@@ -24,7 +24,7 @@ pub(super) enum HostPattern {
 
 /// Labels from left to right, and the port. A `*` stands for one whole label, or for at least one byte of a label.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wildcard {
+pub struct Wildcard {
     labels: Box<[Label]>,
     port: Option<u16>,
     tail: Box<str>,
@@ -53,7 +53,7 @@ impl Label {
 
 impl HostPattern {
     /// Reads the `from` of a route.
-    pub(super) fn read(from: &str) -> Result<(Scheme, Self), Misspelling> {
+    pub fn read(from: &str) -> Result<(Scheme, Self), Misspelling> {
         // `x` is a letter that any label may have in any place, so that what is a host with it is a host with `*`.
         let sample = Origin::parse(&from.replace('*', "x")).map_err(|error| {
             let message = match error {
@@ -81,7 +81,7 @@ impl HostPattern {
     }
 
     /// Whether this is about `host`.
-    pub(super) fn matches(&self, host: &Host) -> bool {
+    pub fn matches(&self, host: &Host) -> bool {
         match self {
             Self::Exact(exact) => exact == host,
             Self::Wildcard(wildcard) => wildcard.matches(host),

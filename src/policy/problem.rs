@@ -113,9 +113,11 @@ impl Report {
 }
 
 /// A text that cannot mean what was wanted: what is wrong, and what would mend it.
-pub(super) struct Misspelling {
-    pub(super) message: String,
-    pub(super) mend: String,
+pub struct Misspelling {
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub mend: String,
 }
 
 impl Misspelling {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     criterion::Facts,
     decision::{Reason, Ruling},
+    login::LoginSettings,
     pattern::{HostPattern, PathPattern},
     ppl,
     problem::{Report, suggest},
@@ -50,6 +51,8 @@ pub struct RouteSettings {
     /// Names of [`crate::address::Ambiguity`] that paths of this route may have. An application that reads them in
     /// another way can take such a path for one of another route: best on a host with one route.
     pub allow_ambiguous_path: Vec<String>,
+    /// How people must have shown who they are.
+    pub login: LoginSettings,
 }
 
 /// A route, compiled.
@@ -63,6 +66,8 @@ pub struct Route {
     ambiguities: Ambiguities,
     deny: Box<[Rule]>,
     allow: Box<[Rule]>,
+    /// Most routes ask for nothing: a decision there looks at one pointer.
+    login: Option<Box<LoginSettings>>,
 }
 
 /// Vestibule's own paths, on every host. The host proxy sends them elsewhere than to a decision.
@@ -96,6 +101,7 @@ impl Route {
         if let Some(path) = &path {
             refuse_dead_path(path, ambiguities, report);
         }
+        refuse_login_of_everybody(settings, report);
         let problems_before_rules = report.count();
         let mut rules = shortcut::read(settings, report);
         if let Some(policy) = &settings.policy {
@@ -117,6 +123,8 @@ impl Route {
             ambiguities,
             deny: deny.into(),
             allow: allow.into(),
+            login: (settings.login != LoginSettings::default())
+                .then(|| Box::new(settings.login.clone())),
         })
     }
 
@@ -128,6 +136,11 @@ impl Route {
     /// Its `from`, as it was written.
     pub fn from(&self) -> &str {
         &self.from
+    }
+
+    /// What it asks of a login; none where it asks for nothing.
+    pub fn login(&self) -> Option<&LoginSettings> {
+        self.login.as_deref()
     }
 
     pub(super) const fn scheme(&self) -> Scheme {
@@ -273,6 +286,18 @@ fn refuse_dead_path(path: &PathPattern, ambiguities: Ambiguities, report: &mut R
             format!("`{}` is one of Vestibule's own paths", path.as_str()),
             "remove the route: the host proxy sends these paths to Vestibule without asking",
         );
+    }
+}
+
+/// Where nobody has to log in, nothing can be asked of how they do.
+fn refuse_login_of_everybody(settings: &RouteSettings, report: &mut Report) {
+    if settings.allow_public_unauthenticated_access && settings.login.is_rule() {
+        report.within("allow_public_unauthenticated_access", |report| {
+            report.problem(
+                "the route asks something of a login, and lets everybody in without one",
+                "remove it, or `idp`, `max_age` and `acr_values`",
+            );
+        });
     }
 }
 

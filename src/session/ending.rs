@@ -38,6 +38,18 @@ pub enum Whose<'a> {
         /// `sid`.
         sid: &'a str,
     },
+    /// One, by the name that everybody may know.
+    Session {
+        /// Its label.
+        label: &'a str,
+    },
+    /// Those that one session of the authenticate side was handed over to.
+    Parent {
+        /// The authenticate side's address.
+        authenticate: &'a str,
+        /// The label of the session there.
+        label: &'a str,
+    },
 }
 
 impl Whose<'_> {
@@ -55,6 +67,11 @@ impl Whose<'_> {
         let (kind, issuer, name) = match self {
             Self::Person { issuer, subject } => (b'p', issuer, subject),
             Self::ProviderSession { issuer, sid } => (b's', issuer, sid),
+            Self::Session { label } => (b'l', "", label),
+            Self::Parent {
+                authenticate,
+                label,
+            } => (b'h', authenticate, label),
         };
         // The issuer's length in front, so that no boundary can slide.
         let mut text = vec![kind];
@@ -66,16 +83,29 @@ impl Whose<'_> {
 }
 
 /// Everything under which somebody's sessions can end.
-pub(super) fn names(identity: &Identity) -> Vec<Key> {
+pub(super) fn names(session: &Session) -> Vec<Key> {
+    let identity = &session.identity;
     let person = Whose::Person {
         issuer: &identity.issuer,
         subject: &identity.subject,
     };
-    [Some(person), provider_session(identity)]
-        .into_iter()
-        .flatten()
-        .map(Whose::key)
-        .collect()
+    let parent = session.parent.as_ref().map(|parent| Whose::Parent {
+        authenticate: &parent.authenticate,
+        label: &parent.label,
+    });
+    let session = Whose::Session {
+        label: &session.label,
+    };
+    [
+        Some(person),
+        provider_session(identity),
+        parent,
+        Some(session),
+    ]
+    .into_iter()
+    .flatten()
+    .map(Whose::key)
+    .collect()
 }
 
 /// The provider's own session, if it names one.

@@ -15,7 +15,9 @@ pub struct SessionId(Zeroizing<[u8; 32]>);
 
 /// The kinds of records in the store.
 const SESSION: u8 = b's';
-const HINT: u8 = b'h';
+const GRANT: u8 = b'g';
+/// Of what is in no store.
+const TOKEN: u8 = b'b';
 
 impl SessionId {
     pub(super) fn new() -> Result<Self, CryptoError> {
@@ -33,8 +35,13 @@ impl SessionId {
     }
 
     /// Where what its provider gave is found.
-    pub(super) fn hint_key(&self) -> Key {
-        Key::new(HINT, digest(&*self.0))
+    pub(super) fn grant_key(&self) -> Key {
+        Key::new(GRANT, digest(&*self.0))
+    }
+
+    /// What names somebody in caches for whom a token speaks.
+    pub(super) fn token_key(&self) -> Key {
+        Key::new(TOKEN, digest(&*self.0))
     }
 
     /// What the session is found by.
@@ -58,6 +65,8 @@ pub enum Audience<'a> {
     Domain(&'a str),
     /// The authenticate host, for logging in at further application hosts.
     Authenticate(&'a str),
+    /// A program that acts for somebody at one application host: no cookie, and a cookie is not it.
+    Program(&'a str),
 }
 
 impl Audience<'_> {
@@ -67,6 +76,7 @@ impl Audience<'_> {
             Self::Host(name) => ["host ", name].concat(),
             Self::Domain(name) => ["domain ", name].concat(),
             Self::Authenticate(name) => ["authenticate ", name].concat(),
+            Self::Program(name) => ["program ", name].concat(),
         }
     }
 }

@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::{
-    Session, SessionError, SessionId, SessionSettings, Whose,
+    Parent, Session, SessionError, SessionId, SessionSettings, Whose,
     ending::{self, Endings},
 };
 use crate::{
     clock::Timestamp,
     crypto::Keyring,
-    identity::Identity,
+    identity::{Grant, Identity},
     store::{Key, Renewal, Store},
 };
 
@@ -34,7 +34,7 @@ const ENDED_MEMORY: Duration = Duration::from_mins(10);
 /// Sessions in memory at most, after a sweep. The rest is read again when it is used.
 const CACHE: usize = 100_000;
 /// The first byte of a record. Another version means: log in again.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The longest record that is read, in bytes: longer than all that a provider may say of somebody.
 const MAX_RECORD: usize = 2 * 1024 * 1024;
 
@@ -57,6 +57,36 @@ pub struct LiveSession {
 }
 
 impl LiveSession {
+    /// Somebody for whom a token speaks, at `now` and until `ends`. It is in no store: nobody else ever finds it, and no two
+    /// of them are one in a cache.
+    pub fn of_token(
+        identity: Identity,
+        label: &str,
+        now: Timestamp,
+        ends: Timestamp,
+    ) -> Result<Self, SessionError> {
+        let id = SessionId::new()?;
+        Ok(Self {
+            key: id.token_key(),
+            id,
+            session: Session {
+                label: label.to_owned(),
+                identity,
+                signed_in: now,
+                ends,
+                parent: None,
+            },
+            seen: AtomicI64::new(now.seconds()),
+            stored_seen: AtomicI64::new(now.seconds()),
+        })
+    }
+
+    /// Whether a token speaks for somebody here, of whose login nothing else is known: [`Session::signed_in`] is when the token
+    /// was first seen.
+    pub fn is_of_token(&self) -> bool {
+        self.key != self.id.key()
+    }
+
     /// The login.
     pub const fn session(&self) -> &Session {
         &self.session
@@ -114,16 +144,29 @@ impl SessionStore {
         identity: Identity,
         now: Timestamp,
     ) -> Result<Arc<LiveSession>, SessionError> {
+        self.begin_below(identity, None, now).await
+    }
+
+    /// As [`Self::begin`], for what another side has handed over: the session ends with that side's, and not later than
+    /// it says.
+    pub async fn begin_below(
+        &self,
+        identity: Identity,
+        parent: Option<Parent>,
+        now: Timestamp,
+    ) -> Result<Arc<LiveSession>, SessionError> {
         let id = SessionId::new()?;
-        // Whoever signs in again in the second in which their sessions ended has done so afterwards.
-        let names = ending::names(&identity);
-        let signed_in = self.endings.after(&names, now);
-        let session = Session {
+        let ends = now + self.settings.absolute;
+        let mut session = Session {
             label: uuid::Uuid::new_v4().to_string(),
             identity,
-            signed_in,
-            ends: now + self.settings.absolute,
+            signed_in: now,
+            ends: parent.as_ref().map_or(ends, |parent| ends.min(parent.ends)),
+            parent,
         };
+        // Whoever signs in again in the second in which their sessions ended has done so afterwards.
+        let names = ending::names(&session);
+        session.signed_in = self.endings.after(&names, now);
         let live = Arc::new(LiveSession {
             key: id.key(),
             id,
@@ -178,28 +221,28 @@ impl SessionStore {
         Ok(Some(live))
     }
 
-    /// Keeps what the provider wants to see when the session ends, for as long as it lasts.
-    pub async fn keep_hint(&self, live: &LiveSession, hint: &str) -> Result<(), SessionError> {
+    /// Keeps what the provider gave for a login, for as long as the session lasts.
+    pub async fn keep_grant(&self, live: &LiveSession, grant: &Grant) -> Result<(), SessionError> {
         let sealed = self
             .keyring
             .record_sealer(live.id.expose())?
-            .seal("hint", hint.as_bytes())?;
+            .seal("grant", &postcard::to_stdvec(grant)?)?;
         let until = live.session.ends;
-        Ok(self.store.put(live.id.hint_key(), sealed, until).await?)
+        Ok(self.store.put(live.id.grant_key(), sealed, until).await?)
     }
 
-    /// What [`Self::keep_hint`] kept.
-    pub async fn hint(
+    /// What [`Self::keep_grant`] kept.
+    pub async fn grant(
         &self,
         id: &SessionId,
         now: Timestamp,
-    ) -> Result<Option<String>, SessionError> {
-        let Some(sealed) = self.store.get(id.hint_key(), now).await? else {
+    ) -> Result<Option<Grant>, SessionError> {
+        let Some(sealed) = self.store.get(id.grant_key(), now).await? else {
             return Ok(None);
         };
         let key = self.keyring.record_sealer(id.expose())?;
-        let hint = key.open("hint", &sealed).ok();
-        Ok(hint.and_then(|hint| String::from_utf8(hint).ok()))
+        let grant = key.open("grant", &sealed).ok();
+        Ok(grant.and_then(|grant| postcard::from_bytes(&grant).ok()))
     }
 
     /// Ends a session on every host. It has been forgotten for good when this returns without an error; with one, it
@@ -261,7 +304,7 @@ impl SessionStore {
                 Entry::Ending | Entry::Ended(_) => None,
             })
             .filter(|(_, session)| {
-                session.signed_in <= now && ending::names(&session.identity).contains(&name)
+                session.signed_in <= now && ending::names(session).contains(&name)
             })
             .map(|(key, _)| *key)
             .collect();
@@ -341,7 +384,7 @@ impl SessionStore {
             warn!("a record in the session store is not one of ours, or damaged");
             return Ok(None);
         };
-        let names = ending::names(&record.session.identity);
+        let names = ending::names(&record.session);
         for name in &names {
             let ended = self.store.get(*name, now).await?;
             if ended.is_some_and(|ended| ending::ends(&ended, &record.session)) {

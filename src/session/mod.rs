@@ -32,6 +32,19 @@ pub struct Session {
     pub signed_in: Timestamp,
     /// When it ends, whatever happens.
     pub ends: Timestamp,
+    /// The session at a remote authenticate side that it comes from; none where the login happened here.
+    pub parent: Option<Parent>,
+}
+
+/// A session on the side where people log in, as a gate elsewhere knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// That side's address.
+    pub authenticate: String,
+    /// What the session is called there.
+    pub label: String,
+    /// Until when it may be believed without asking again.
+    pub ends: Timestamp,
 }
 
 /// Why nothing can be said about a session. That there is none is not an error.

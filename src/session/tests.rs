@@ -113,6 +113,7 @@ fn ann() -> Identity {
         provider: "corp".into(),
         issuer: "https://idp.example.com".into(),
         subject: "u1".into(),
+        user: None,
         email: None,
         name: Some("Ann".into()),
         groups: vec!["engineering".into()],
@@ -542,7 +543,7 @@ async fn an_ending_that_the_store_could_not_take_holds_here_and_is_told_later() 
 async fn a_damaged_ending_lets_nobody_in() {
     let store = Arc::new(MemoryStore::default());
     let begun = sessions(&store).begin(ann(), START).await.unwrap();
-    let name = ending::names(&ann())[0];
+    let name = ending::names(begun.session())[0];
     store
         .put(name, b"damaged".to_vec(), START + seconds(60))
         .await

@@ -62,7 +62,7 @@ impl PersonTest {
             Self::Claim(path, matcher) => claim(identity, path, matcher),
             Self::Domain(matcher) => matcher.evaluate(identity.email.as_ref().map(Email::domain)),
             Self::Email(matcher) => matcher.evaluate(identity.email.as_ref().map(Email::as_str)),
-            Self::User(matcher) => matcher.evaluate(Some(&identity.subject)),
+            Self::User(matcher) => matcher.evaluate(Some(identity.user())),
             Self::Groups(matcher) => matcher.evaluate(&identity.groups),
         }
     }

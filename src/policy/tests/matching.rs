@@ -414,3 +414,37 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 }
+
+#[test]
+fn what_is_asked_of_a_login_is_that_of_the_route_of_the_page() {
+    let asking = |prefix: &str, provider: &str| RouteSettings {
+        prefix: Some(prefix.to_owned()),
+        login: LoginSettings {
+            provider: Some(provider.to_owned()),
+            ..LoginSettings::default()
+        },
+        ..private("https://app.example.com")
+    };
+    let policy = compile(&[
+        asking("/partners", "partners"),
+        private("https://app.example.com"),
+    ]);
+    let asked = |host: &str, target: &str| {
+        let (host, target) = (Host::parse(host).unwrap(), Target::parse(target).unwrap());
+        let login = policy.login_of(&host, &target);
+        login.and_then(|login| login.provider.clone())
+    };
+
+    assert_eq!(
+        asked("app.example.com", "/partners/a?b").as_deref(),
+        Some("partners")
+    );
+    assert_eq!(asked("app.example.com", "/partnersx"), None);
+    assert_eq!(asked("other.example.com", "/partners"), None);
+    let request = get("app.example.com", "/partners");
+    let ann = ann();
+    let Decision::Allow(permit) = policy.decide(&request, Some(&ann)) else {
+        panic!("the rule is for whoever is logged in");
+    };
+    assert!(permit.route().login().is_some(), "no second search for it");
+}

@@ -76,6 +76,7 @@ fn ann() -> Identity {
         provider: "main".to_owned(),
         issuer: "https://idp.example.com".to_owned(),
         subject: "u-17".to_owned(),
+        user: None,
         email: Some(Email::parse("Ann.Lee@Example.COM").unwrap()),
         name: Some("Ann Lee".to_owned()),
         groups: vec!["engineering".to_owned(), "staff".to_owned()],
@@ -91,6 +92,7 @@ fn nobody_in_particular() -> Identity {
         groups: Vec::new(),
         claims: Claims::default(),
         subject: "u-99".to_owned(),
+        user: None,
         ..ann()
     }
 }
