@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     address::{Host, Scheme, Target},
-    flow::{Refusal, Verdict},
+    flow::{Refusal, TWO_CREDENTIALS, Verdict},
     policy::{AccessRequest, ClientKind},
 };
 
@@ -56,9 +56,9 @@ impl Dialect for Forwarded {
             }
         });
         let method = method(verb.take("X-Forwarded-Method")?, "X-Forwarded-Method")?;
-        let scheme = Scheme::parse(&scheme.take("X-Forwarded-Proto")?)?;
-        let host = Host::parse(&host.take("X-Forwarded-Host")?)?;
-        let target = Target::parse(&uri.take("X-Forwarded-Uri")?)?;
+        let scheme = Scheme::parse(scheme.take("X-Forwarded-Proto")?)?;
+        let host = Host::parse(host.take("X-Forwarded-Host")?)?;
+        let target = Target::parse(uri.take("X-Forwarded-Uri")?)?;
         if smuggled {
             return Err(DialectError::IdentityHeader);
         }
@@ -83,10 +83,17 @@ impl Dialect for Forwarded {
                 },
                 ..Reply::empty(401)
             },
-            Verdict::Refuse(refusal) => Reply {
-                body: refused(refusal),
-                ..Reply::empty(403)
-            },
+            Verdict::Refuse(refusal) => {
+                let status = if refusal.reason == TWO_CREDENTIALS {
+                    400
+                } else {
+                    403
+                };
+                Reply {
+                    body: refused(refusal),
+                    ..Reply::empty(status)
+                }
+            }
         }
     }
 }
@@ -109,7 +116,7 @@ pub(super) fn access_request(
     scheme: Scheme,
     host: Host,
     target: Target,
-    client: &Client,
+    client: &Client<'_>,
     peer: IpAddr,
     trusted: &TrustedProxies,
 ) -> AccessRequest {
@@ -121,7 +128,7 @@ pub(super) fn access_request(
     AccessRequest {
         client: kind,
         cors_preflight: client.is_preflight(&method),
-        client_ip: trusted.client(&client.forwarded_for, peer),
+        client_ip: trusted.client(client.forwarded_for(), peer),
         method,
         scheme,
         host,

@@ -5,27 +5,27 @@ use super::DialectError;
 /// Headers as the HTTP server read them.
 pub trait Headers {
     /// Calls `see` with each header: its name in lower case, its value as bytes, in the order of arrival.
-    fn each(&self, see: &mut dyn FnMut(&str, &[u8]));
+    fn each<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a [u8]));
 }
 
 /// One header that the proxy has to set, exactly once.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Single {
-    value: Option<String>,
+pub(super) struct Single<'a> {
+    value: Option<&'a str>,
     repeated: bool,
     malformed: bool,
 }
 
-impl Single {
-    pub(super) fn see(&mut self, value: &[u8]) {
+impl<'a> Single<'a> {
+    pub(super) fn see(&mut self, value: &'a [u8]) {
         self.repeated |= self.value.is_some() || self.malformed;
         match std::str::from_utf8(value) {
-            Ok(text) => self.value = Some(text.to_owned()),
+            Ok(text) => self.value = Some(text),
             Err(_) => self.malformed = true,
         }
     }
 
-    pub(super) fn take(self, name: &'static str) -> Result<String, DialectError> {
+    pub(super) fn take(self, name: &'static str) -> Result<&'a str, DialectError> {
         if self.repeated {
             return Err(DialectError::Repeated(name));
         }
@@ -44,24 +44,26 @@ impl Single {
     clippy::struct_excessive_bools,
     reason = "each is one header, seen or not"
 )]
-pub(super) struct Client {
+pub(super) struct Client<'a> {
     accepts_html: bool,
-    fetch_mode: Option<Vec<u8>>,
+    fetch_mode: Option<&'a [u8]>,
     has_fetch_metadata: bool,
     is_script: bool,
     is_upgrade: bool,
     has_origin: bool,
     asks_method: bool,
-    pub(super) forwarded_for: Vec<Vec<u8>>,
+    /// Nearly always one line, and then nothing is allocated.
+    forwarded_for: Option<&'a [u8]>,
+    further_hops: Vec<&'a [u8]>,
 }
 
-impl Client {
-    pub(super) fn see(&mut self, name: &str, value: &[u8]) {
+impl<'a> Client<'a> {
+    pub(super) fn see(&mut self, name: &str, value: &'a [u8]) {
         match name {
             "accept" => self.accepts_html |= contains(value, b"text/html"),
             "sec-fetch-mode" => {
                 self.has_fetch_metadata = true;
-                self.fetch_mode = Some(value.to_vec());
+                self.fetch_mode = Some(value);
             }
             "sec-fetch-site" | "sec-fetch-dest" | "sec-fetch-user" => {
                 self.has_fetch_metadata = true;
@@ -70,15 +72,23 @@ impl Client {
             "upgrade" => self.is_upgrade = true,
             "origin" => self.has_origin = true,
             "access-control-request-method" => self.asks_method = true,
-            "x-forwarded-for" => self.forwarded_for.push(value.to_vec()),
+            "x-forwarded-for" if self.forwarded_for.is_none() => self.forwarded_for = Some(value),
+            "x-forwarded-for" => self.further_hops.push(value),
             _ => self.is_upgrade |= name.starts_with("sec-websocket-"),
         }
+    }
+
+    /// The lines of `X-Forwarded-For`, in order.
+    pub(super) fn forwarded_for(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> + Clone {
+        self.forwarded_for
+            .into_iter()
+            .chain(self.further_hops.iter().copied())
     }
 
     /// A person looks at the answer: only such a request is sent to log in.
     pub(super) fn is_navigation(&self, method: &str) -> bool {
         let goes_to_page = match &self.fetch_mode {
-            Some(mode) => mode == b"navigate",
+            Some(mode) => *mode == b"navigate",
             None => !self.has_fetch_metadata && self.accepts_html,
         };
         matches!(method, "GET" | "HEAD") && goes_to_page && !self.is_script && !self.is_upgrade
@@ -97,7 +107,7 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 }
 
 /// A method is a token (RFC 9110 §5.6.2); it is passed on as it is.
-pub(super) fn method(text: String, name: &'static str) -> Result<Box<str>, DialectError> {
+pub(super) fn method(text: &str, name: &'static str) -> Result<Box<str>, DialectError> {
     let is_token = text.len() <= 32
         && text
             .bytes()

@@ -99,7 +99,7 @@ impl DialectError {
 /// What the proxy gets.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// 202, 302, 401 or 403.
+    /// 202, 302, 400, 401 or 403.
     pub status: u16,
     /// `Location`, where the proxy or the browser shall act on it.
     pub location: Option<String>,
@@ -154,5 +154,11 @@ impl Reply {
 /// What a challenge says in `WWW-Authenticate`. Not `Basic`: a browser would ask for a password.
 fn authenticate(challenge: &Challenge) -> String {
     // A host name has no quote.
-    format!("Bearer realm=\"{}\"", challenge.realm)
+    let realm = &challenge.realm;
+    if challenge.is_invalid_token {
+        // RFC 6750 §3.1.
+        format!("Bearer realm=\"{realm}\", error=\"invalid_token\"")
+    } else {
+        format!("Bearer realm=\"{realm}\"")
+    }
 }

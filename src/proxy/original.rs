@@ -50,7 +50,7 @@ impl Dialect for Original {
         });
         let method = method(verb.take("X-Original-Method")?, "X-Original-Method")?;
         let url = url.take("X-Original-URL")?;
-        let (scheme, host, target) = split(&url)?;
+        let (scheme, host, target) = split(url)?;
         if smuggled {
             return Err(DialectError::IdentityHeader);
         }

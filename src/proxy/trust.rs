@@ -33,28 +33,34 @@ impl TrustedProxies {
         if !self.trusts(peer) {
             return Some(peer.to_canonical());
         }
-        let forwarded_for: Vec<Vec<u8>> = forwarded_for.map(<[u8]>::to_vec).collect();
+        let forwarded_for: Vec<&[u8]> = forwarded_for.collect();
         if forwarded_for.is_empty() {
             return None;
         }
-        self.client(&forwarded_for, peer)
+        self.client(forwarded_for.into_iter(), peer)
     }
 
     /// The client: of the hops that the proxies wrote down, the last one that is not a proxy of ours. `None` when that
     /// cannot be told.
-    pub(super) fn client(&self, forwarded_for: &[Vec<u8>], peer: IpAddr) -> Option<IpAddr> {
-        if forwarded_for.is_empty() {
-            return Some(peer.to_canonical());
+    pub(super) fn client<'a>(
+        &self,
+        forwarded_for: impl DoubleEndedIterator<Item = &'a [u8]> + Clone,
+        peer: IpAddr,
+    ) -> Option<IpAddr> {
+        let mut hops = 0;
+        for line in forwarded_for.clone() {
+            hops += std::str::from_utf8(line).ok()?.split(',').count();
         }
-        let mut hops: Vec<&str> = Vec::new();
-        for line in forwarded_for {
-            hops.extend(std::str::from_utf8(line).ok()?.split(','));
+        match hops {
+            0 => return Some(peer.to_canonical()),
+            1..=MAX_HOPS => {}
+            _ => return None,
         }
-        if hops.len() > MAX_HOPS {
-            return None;
-        }
+        let lines = forwarded_for
+            .rev()
+            .filter_map(|line| std::str::from_utf8(line).ok());
         let mut client = None;
-        for hop in hops.into_iter().rev() {
+        for hop in lines.flat_map(|line| line.rsplit(',')) {
             let address = address(hop.trim_matches([' ', '\t']))?;
             client = Some(address);
             if !self.trusts(address) {
@@ -100,7 +106,7 @@ mod tests {
     fn client(header: &str) -> Option<String> {
         let peer = "127.0.0.1".parse().unwrap();
         trusted()
-            .client(&[header.as_bytes().to_vec()], peer)
+            .client([header.as_bytes()].into_iter(), peer)
             .map(|address| address.to_string())
     }
 
@@ -139,7 +145,7 @@ mod tests {
         }
         assert_eq!(client(&"1.2.3.4, ".repeat(500)), None);
         assert_eq!(
-            trusted().client(&[vec![0xff]], "127.0.0.1".parse().unwrap()),
+            trusted().client([&[0xff][..]].into_iter(), "127.0.0.1".parse().unwrap()),
             None
         );
     }
