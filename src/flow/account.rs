@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Credential, Place, Visit, Visits};
+use super::{Credential, Place, Visit, Visits, wanted};
 use crate::{
     address::Target,
     assertion::{AssertionError, Assertions},
@@ -78,6 +78,7 @@ impl Account {
         place: &Place,
         profile: &Profile,
     ) -> Result<Option<String>, AssertionError> {
+        let now = self.clock.now();
         let Ok(target) = Target::parse("/") else {
             return Ok(None);
         };
@@ -94,10 +95,10 @@ impl Account {
             .policy
             .decide(&request, Some(&profile.live.session().identity))
         {
+            // What a decision does not give out is not to be had here either.
+            Decision::Allow(permit) if wanted::falls_short(&permit, &profile.live, now) => Ok(None),
             Decision::Allow(permit) => {
-                Ok(self
-                    .assertions
-                    .token(&permit, Some(&profile.live), self.clock.now())?)
+                Ok(self.assertions.token(&permit, Some(&profile.live), now)?)
             }
             Decision::SignIn(_) | Decision::Deny(_) => Ok(None),
         }

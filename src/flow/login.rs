@@ -15,16 +15,20 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
-    Attempts, Credential, KeptAttempt, Place, Places, SafeRedirect, Tries, Visit, Visits,
-    handoff::{self, Wish},
+    Attempts, Brought, ConsentQuestion, Credential, KeptAttempt, Offer, Pick, Place, Places,
+    Programs, Providers, RedirectError, Role, SafeRedirect, Tries, Visit, Visits, Wanted,
+    choice::{self, Choice},
+    gates::Gates,
+    handoff::{self, Ask, Gift, Given, Recipient, Wish},
     pending::{self, ATTEMPT_LIFETIME},
 };
 use crate::{
     address::Origin,
     clock::{Clock, Timestamp},
-    crypto::{CryptoError, Keyring, Purpose, SealedQuery, Sealer, random_text},
+    crypto::{CryptoError, Keyring, PublicKey, Purpose, SealedQuery, Sealer, random_text},
     identity::{Answer, IdentityProvider, Pending, Proved, ProviderError},
-    session::{Audience, SessionError, SessionId},
+    peer::{self, AuthenticateService, Herald, PeerError},
+    session::{Audience, LiveSession, Parent, SessionError, SessionId},
     store::{Store, StoreError},
 };
 
@@ -34,6 +38,9 @@ pub enum LoginError {
     /// Not begun in this browser, or ended already.
     #[error("this browser has not begun this login")]
     UnknownAttempt,
+    /// Another provider answered than was asked.
+    #[error("the answer came to another provider's address")]
+    ElsewhereAnswered,
     /// Too late.
     #[error("the login took too long")]
     Expired,
@@ -49,18 +56,41 @@ pub enum LoginError {
     /// The browser goes round in circles.
     #[error("the browser logs in again and again for one page")]
     Circle,
+    /// A parameter of the address that cannot be read, or asks for less than the page does.
+    #[error("the address brings along a {0} that the page does not take")]
+    Parameter(&'static str),
+    /// The page wants a provider that is not there.
+    #[error("no provider has the name that the page wants")]
+    NoProvider,
+    /// A program's address is none that a token is sent to.
+    #[error(transparent)]
+    Program(#[from] RedirectError),
     /// The provider did not prove anybody.
     #[error("the provider proved nobody")]
     Provider(#[from] ProviderError),
     /// The session could not be kept.
     #[error("the session could not be kept")]
     Session(#[from] SessionError),
+    /// The authenticate side's key is not known.
+    #[error("the authenticate service cannot be asked for its key")]
+    Peer(#[from] PeerError),
     /// A store does not work.
     #[error("the store does not work")]
     Store(#[from] StoreError),
     /// A cipher does not work.
     #[error("a cipher does not work")]
     Crypto(#[from] CryptoError),
+}
+
+/// What an address says that begins a login.
+#[derive(Clone, Debug, Default)]
+pub struct Opening<'a> {
+    /// The page to come back to.
+    pub page: Option<&'a str>,
+    /// What it asks of the login.
+    pub brought: Brought,
+    /// What is known of the person's choice, on the authenticate host.
+    pub pick: Pick<'a>,
 }
 
 /// Off to another host, with something to remember.
@@ -74,6 +104,8 @@ pub struct Departure {
     pub forget: Vec<String>,
     /// How often it lately began, to be remembered.
     pub tries: Option<Tries>,
+    /// The provider that the person chose, to be remembered.
+    pub chosen: Option<String>,
 }
 
 /// Back, with handles for this browser to keep.
@@ -96,11 +128,35 @@ pub enum Step {
     Depart(Departure),
     /// The browser is known here already.
     Arrive(Arrival),
+    /// The person says at which provider.
+    Choose(Offered),
+    /// A program asks, and a person who is known here can answer.
+    Consent(Box<ConsentQuestion>),
+}
+
+/// At which provider does somebody want to log in?
+#[derive(Debug)]
+pub struct Offered {
+    /// The host that they log in for.
+    pub host: String,
+    /// What they can choose, in this order.
+    pub offers: Vec<Offer>,
+}
+
+/// What an application host does with an answer.
+#[derive(Debug)]
+pub enum Landing {
+    /// The person's browser is back.
+    Person(Arrival),
+    /// To the program, of which the browser keeps nothing.
+    Program(SafeRedirect),
 }
 
 /// What stays with a browser while it is at the provider.
 #[derive(Serialize, Deserialize)]
 struct Attempt {
+    /// Who was asked.
+    provider: String,
     pending: Pending,
     next: Next,
 }
@@ -111,11 +167,9 @@ enum Next {
     /// A page of a host that the authenticate host can set the cookie for.
     Page { page: String },
     /// Another host, by handoff.
-    Handoff {
-        page: String,
-        application: String,
-        nonce: String,
-    },
+    Handoff(Box<Wish>),
+    /// The sealed query once more, now that somebody is logged in who can be asked.
+    Again { query: String },
 }
 
 /// What a [`Login`] is made of.
@@ -127,7 +181,15 @@ pub struct LoginParts {
     /// Remembers what was used.
     pub store: Arc<dyn Store>,
     /// Who proves.
-    pub provider: Arc<dyn IdentityProvider>,
+    pub providers: Providers,
+    /// What programs get.
+    pub programs: Arc<Programs>,
+    /// Whom people log in for here.
+    pub gates: Gates,
+    /// Tells gates elsewhere that sessions are over.
+    pub herald: Option<Arc<Herald>>,
+    /// Where people log in, if that is not here.
+    pub authenticate: Option<Arc<AuthenticateService>>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -153,61 +215,81 @@ impl Login {
         self.parts.visits.places()
     }
 
-    /// The provider's name, for a page.
-    pub fn provider(&self) -> &str {
-        self.parts.provider.name()
+    /// The provider's name, for a page, where there is one only.
+    pub fn provider(&self) -> Option<&str> {
+        self.parts.providers.only().map(|provider| provider.name())
+    }
+
+    fn named(&self, name: &str) -> Result<&Arc<dyn IdentityProvider>, LoginError> {
+        let provider = self.parts.providers.find(name);
+        provider.ok_or(LoginError::UnknownAttempt)
     }
 
     /// Begins a login on `place` for the page that was asked for.
     pub async fn begin(
         &self,
         place: &Place,
-        requested: Option<&str>,
+        opening: &Opening<'_>,
         attempts: &Attempts,
         tries: Option<&str>,
-    ) -> Result<Departure, LoginError> {
+    ) -> Result<Step, LoginError> {
         let now = self.parts.clock.now();
-        let requested = requested.or((!place.is_application).then_some("/.pomerium/"));
+        let requested = opening
+            .page
+            .or((!place.is_application).then_some("/.pomerium/"));
         let page = SafeRedirect::page(&place.origin, requested);
         let tries = Tries::count(tries, page.as_str(), now)?;
-        let departure = if place.is_authenticate {
-            self.depart(
-                Next::Page {
-                    page: page.to_string(),
-                },
+        let wanted = Wanted::of(self.places().login_of(&page), &opening.brought)?;
+        let step = if place.is_authenticate {
+            let host = place.origin.host().name();
+            let page = page.to_string();
+            self.choose(
+                Next::Page { page },
+                host,
+                &wanted,
+                opening.pick,
                 attempts,
                 now,
             )
             .await?
         } else {
-            self.ask(place, page, attempts, now)?
+            let departure = self.ask(place, &page, &wanted, attempts, now).await?;
+            Step::Depart(departure)
         };
-        Ok(Departure {
-            tries: Some(tries),
-            ..departure
+        Ok(match step {
+            Step::Depart(departure) => Step::Depart(Departure {
+                tries: Some(tries),
+                ..departure
+            }),
+            // Nobody has gone anywhere yet.
+            other => other,
         })
     }
 
-    fn ask(
+    async fn ask(
         &self,
         place: &Place,
-        page: SafeRedirect,
+        page: &SafeRedirect,
+        wanted: &Wanted,
         attempts: &Attempts,
         now: Timestamp,
     ) -> Result<Departure, LoginError> {
         let nonce = random_text()?;
         let host = place.origin.host().name();
-        // Where the cookie is shared nothing is handed back here, and there is nothing to compare later.
-        let keep = match self.places().cookie_domain() {
-            Some(_) => None,
-            None => Some(pending::keep(&nonce, (), &self.nonces, host, now)?),
-        };
-        let wish = Wish {
+        // Where the authenticate host sets the cookie for this one nothing is handed back, and nothing compared later.
+        let comes_back =
+            self.places().cookie_domain().is_none() || self.places().role() == Role::Gate;
+        let keep = comes_back
+            .then(|| pending::keep(&nonce, (), &self.nonces, host, now))
+            .transpose()?;
+        let ask = Ask {
             page,
-            application: place.origin.clone(),
-            nonce,
+            application: &place.origin,
+            nonce: &nonce,
+            wanted,
+            program: None,
         };
-        let to = handoff::ask(&wish, self.places(), &self.parts.keyring, now)?;
+        let to = self.send(&ask, now).await?;
         Ok(Departure {
             to,
             forget: keep
@@ -216,55 +298,178 @@ impl Login {
                 .unwrap_or_default(),
             keep,
             tries: None,
+            chosen: None,
         })
     }
 
-    /// Takes the wish of an application host, on the authenticate host.
+    /// The address that a person opens for a program, which gets a code when it has a challenge (S256).
+    pub async fn ask_for_program(
+        &self,
+        place: &Place,
+        redirect: &str,
+        challenge: Option<&str>,
+    ) -> Result<SafeRedirect, LoginError> {
+        let now = self.parts.clock.now();
+        let program = self.parts.programs.wish(redirect, challenge)?;
+        let page = SafeRedirect::page(&place.origin, None);
+        let ask = Ask {
+            page: &page,
+            application: &place.origin,
+            nonce: &random_text()?,
+            wanted: &Wanted::of(self.places().login_of(&page), &Brought::default())?,
+            program: Some(&program),
+        };
+        self.send(&ask, now).await
+    }
+
+    /// The address at which the authenticate side reads a wish.
+    async fn send(&self, ask: &Ask<'_>, now: Timestamp) -> Result<SafeRedirect, LoginError> {
+        let own = self.parts.keyring.handoff();
+        let key = match &self.parts.authenticate {
+            Some(elsewhere) => elsewhere.key(now).await?,
+            None => own.public().clone(),
+        };
+        handoff::ask(ask, self.places().authenticate(), own, &key, now)
+    }
+
+    /// Takes the wish of an application host, on the authenticate host. `known` and `session` are what the browser shows
+    /// under that host's name and under an application's.
     pub async fn take_wish(
         &self,
         sealed: &SealedQuery,
-        credential: Credential<'_>,
+        known: Credential<'_>,
+        session: Credential<'_>,
+        pick: Pick<'_>,
         attempts: &Attempts,
     ) -> Result<Step, LoginError> {
         let now = self.parts.clock.now();
-        let wish = handoff::read_wish(sealed, self.places(), &self.parts.keyring, now)?;
-        let next = self.next(wish);
-        match self
+        let own = self.parts.keyring.handoff();
+        let wish = handoff::read_wish(sealed, &self.parts.gates, own, now)?;
+        let wanted = wish.wanted.clone();
+        if wish.program.is_some() {
+            self.refuse_neighbours(&wish)?;
+            let live = self.somebody(known, session, now).await?;
+            if let Some(live) = live.filter(|live| wanted.is_met_by(live.session(), now)) {
+                let question = self.parts.programs.ask(wish, live, now)?;
+                return Ok(Step::Consent(Box::new(question)));
+            }
+            // Nobody can be asked before they have signed in.
+            let (host, query) = (wish.host(), sealed.to_query());
+            let next = Next::Again { query };
+            return self.choose(next, &host, &wanted, pick, attempts, now).await;
+        }
+        let known = self
             .parts
             .visits
-            .find(credential, self.places().authenticate_audience(), now)
-            .await?
-        {
-            Visit::Person(live) => self.lead_on(&next, live.id(), now).map(Step::Arrive),
-            Visit::Nobody | Visit::Unusable => {
-                self.depart(next, attempts, now).await.map(Step::Depart)
+            .find(known, self.places().authenticate_audience(), now)
+            .await?;
+        let host = wish.host();
+        let next = self.next(wish);
+        match known {
+            Visit::Person(live) if wanted.is_met_by(live.session(), now) => {
+                self.lead_on(&next, &live, now).await.map(Step::Arrive)
             }
+            Visit::Person(_) | Visit::Nobody | Visit::Unusable => {
+                self.choose(next, &host, &wanted, pick, attempts, now).await
+            }
+        }
+    }
+
+    /// Takes a person's yes to what they were asked about a program, and leads on to the application host.
+    pub async fn consent(
+        &self,
+        sealed: &str,
+        known: Credential<'_>,
+        session: Credential<'_>,
+    ) -> Result<SafeRedirect, LoginError> {
+        let now = self.parts.clock.now();
+        let live = self.somebody(known, session, now).await?;
+        let live = live.ok_or(LoginError::SessionOver)?;
+        let wish = self.parts.programs.agreed(sealed, &live, now).await?;
+        self.refuse_neighbours(&wish)?;
+        self.give(&wish, &live, now).await
+    }
+
+    /// An application on the authenticate host sees that host's cookies and could answer in the person's name: for
+    /// itself, which gains it nothing, and for nobody else.
+    fn refuse_neighbours(&self, wish: &Wish) -> Result<(), LoginError> {
+        let places = self.places();
+        if places.authenticate_is_application()
+            && wish.application != places.authenticate().to_string()
+        {
+            return Err(LoginError::Handoff(
+                "an application on the authenticate host could answer for another one",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Who is signed in on the authenticate host.
+    async fn somebody(
+        &self,
+        known: Credential<'_>,
+        session: Credential<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<LiveSession>>, LoginError> {
+        let places = self.places();
+        let place = places.find(places.authenticate().host());
+        let (credential, audience) = match &place {
+            Some(place) if place.is_application => (session, places.audience(place)),
+            _ => (known, places.authenticate_audience()),
+        };
+        match self.parts.visits.find(credential, audience, now).await? {
+            Visit::Person(live) => Ok(Some(live)),
+            Visit::Nobody | Visit::Unusable => Ok(None),
         }
     }
 
     /// Where the cookie is shared, the authenticate host can set it, and no answer has to be carried.
     fn next(&self, wish: Wish) -> Next {
-        if self.places().cookie_domain().is_some() {
-            return Next::Page {
-                page: wish.page.to_string(),
-            };
+        if self.places().cookie_domain().is_some() && wish.recipient == Recipient::Own {
+            return Next::Page { page: wish.page };
         }
-        Next::Handoff {
-            page: wish.page.to_string(),
-            application: wish.application.to_string(),
-            nonce: wish.nonce,
-        }
+        Next::Handoff(Box::new(wish))
+    }
+
+    /// To the provider, or to the question which; `host` is whom the login is for.
+    async fn choose(
+        &self,
+        next: Next,
+        host: &str,
+        wanted: &Wanted,
+        pick: Pick<'_>,
+        attempts: &Attempts,
+        now: Timestamp,
+    ) -> Result<Step, LoginError> {
+        let names: Vec<&str> = self.parts.providers.iter().map(|it| it.name()).collect();
+        let name = match choice::choose(&names, wanted.provider.as_deref(), pick)? {
+            Choice::Take(name) => name,
+            Choice::Offer(offers) => {
+                let host = host.to_owned();
+                return Ok(Step::Choose(Offered { host, offers }));
+            }
+        };
+        let provider = self.named(name)?;
+        let departure = self.depart(provider, next, wanted, attempts, now).await?;
+        let was_chosen = wanted.provider.is_none() && pick.chosen == Some(name);
+        Ok(Step::Depart(Departure {
+            chosen: was_chosen.then(|| name.to_owned()),
+            ..departure
+        }))
     }
 
     async fn depart(
         &self,
+        provider: &Arc<dyn IdentityProvider>,
         next: Next,
+        wanted: &Wanted,
         attempts: &Attempts,
         now: Timestamp,
     ) -> Result<Departure, LoginError> {
-        let request = self.parts.provider.begin(now).await?;
+        let request = provider.begin(&wanted.demand, now).await?;
         let state = request.pending.state.clone();
         let attempt = Attempt {
+            provider: provider.name().to_owned(),
             pending: request.pending,
             next,
         };
@@ -280,13 +485,15 @@ impl Login {
             forget: attempts.surplus(&keep),
             keep: Some(keep),
             tries: None,
+            chosen: None,
         })
     }
 
-    /// Ends a login when the browser is back from the provider. `known` and `session` are what it shows under the
+    /// Ends a login when the browser is back from the provider, at `path`. `known` and `session` are what it shows under the
     /// authenticate host's name and under the application's.
     pub async fn finish(
         &self,
+        path: &str,
         state: Option<&str>,
         answer: &Answer,
         attempts: &Attempts,
@@ -299,15 +506,20 @@ impl Login {
         let (id, attempt) = attempts.open::<Attempt>(state, &self.attempts, host, now)?;
         // A code that is shown twice makes the provider take back what it gave for it the first time.
         self.refuse_used(state, now).await?;
-        let Proved { identity, hint } = self
-            .parts
-            .provider
-            .finish(answer, &attempt.pending, now)
-            .await?;
+        let provider = self.named(&attempt.provider)?;
+        // An answer of another provider must not reach this one (RFC 9700 §4.4.2.2): each has an address of its own.
+        if provider.callback() != path {
+            return Err(LoginError::ElsewhereAnswered);
+        }
+        let Proved { identity, grant } = provider.finish(answer, &attempt.pending, now).await?;
         self.use_once(state, now).await?;
         let live = self.parts.visits.sessions().begin(identity, now).await?;
-        if let Some(hint) = hint {
-            self.parts.visits.sessions().keep_hint(&live, &hint).await?;
+        if !grant.is_empty() {
+            self.parts
+                .visits
+                .sessions()
+                .keep_grant(&live, &grant)
+                .await?;
         }
         // Whatever was planted here before the login is worth nothing after it.
         let visits = &self.parts.visits;
@@ -315,7 +527,7 @@ impl Login {
         for earlier in planted.iter().chain(&self.planted(&attempt.next, session)?) {
             visits.sessions().end(earlier, now).await?;
         }
-        let arrival = self.lead_on(&attempt.next, live.id(), now)?;
+        let arrival = self.lead_on(&attempt.next, &live, now).await?;
         Ok(Arrival {
             forget: vec![id],
             ..arrival
@@ -339,10 +551,10 @@ impl Login {
     }
 
     /// From a session on the authenticate host to where the login was for.
-    fn lead_on(
+    async fn lead_on(
         &self,
         next: &Next,
-        session: &SessionId,
+        live: &LiveSession,
         now: Timestamp,
     ) -> Result<Arrival, LoginError> {
         let handles = self.parts.visits.handles();
@@ -351,9 +563,9 @@ impl Login {
         let authenticate_handle = if places.authenticate_is_application() {
             None
         } else {
-            Some(handles.issue(session, places.authenticate_audience())?)
+            Some(handles.issue(live.id(), places.authenticate_audience())?)
         };
-        match next {
+        let (to, handle) = match next {
             Next::Page { page } => {
                 let place = self.place_of(page)?;
                 let page = SafeRedirect::page(&place.origin, Some(page));
@@ -361,36 +573,76 @@ impl Login {
                 // On an authenticate host that is no application's, its own cookie is all there is.
                 let handle = match audience {
                     Audience::Authenticate(_) => None,
-                    _ => Some(handles.issue(session, audience)?),
+                    _ => Some(handles.issue(live.id(), audience)?),
                 };
-                Ok(Arrival {
-                    to: page,
-                    handle,
-                    authenticate_handle,
-                    forget: Vec::new(),
-                })
+                (page, handle)
             }
-            Next::Handoff {
-                page,
-                application,
-                nonce,
-            } => {
-                let place = self.place_of(application)?;
-                let page = SafeRedirect::page(&place.origin, Some(page));
-                let wish = Wish {
-                    page,
-                    application: place.origin,
-                    nonce: nonce.clone(),
-                };
-                let to = handoff::give(&wish, session, &self.parts.keyring, now)?;
-                Ok(Arrival {
-                    to,
-                    handle: None,
-                    authenticate_handle,
-                    forget: Vec::new(),
-                })
+            Next::Handoff(wish) => (self.give(wish, live, now).await?, None),
+            Next::Again { query } => {
+                let to = SafeRedirect::sealed(places.authenticate(), handoff::SIGN_IN, query);
+                // Where an application is on that host, its cookie says who is there.
+                let place = places
+                    .find(places.authenticate().host())
+                    .filter(|place| place.is_application);
+                let handle = place
+                    .map(|place| handles.issue(live.id(), places.audience(&place)))
+                    .transpose()?;
+                (to, handle)
             }
+        };
+        Ok(Arrival {
+            to,
+            handle,
+            authenticate_handle,
+            forget: Vec::new(),
+        })
+    }
+
+    /// The address at which an application host reads the answer, if it may still have one.
+    async fn give(
+        &self,
+        wish: &Wish,
+        live: &LiveSession,
+        now: Timestamp,
+    ) -> Result<SafeRedirect, LoginError> {
+        let stands = Origin::parse(&wish.application)
+            .is_ok_and(|origin| self.parts.gates.stands(&wish.recipient, &origin));
+        if !stands {
+            return Err(LoginError::Handoff("no route is for the host any more"));
         }
+        self.tell_of(wish, live, now).await?;
+        handoff::give(wish, live, self.parts.keyring.handoff(), now)
+    }
+
+    /// Remembers that a gate elsewhere is told of a session: it hears of the end.
+    async fn tell_of(
+        &self,
+        wish: &Wish,
+        live: &LiveSession,
+        now: Timestamp,
+    ) -> Result<(), LoginError> {
+        let (Recipient::Gate { key, .. }, Some(herald)) = (&wish.recipient, &self.parts.herald)
+        else {
+            return Ok(());
+        };
+        // A Pomerium would not listen.
+        if !wish.is_ours {
+            return Ok(());
+        }
+        let application = Origin::parse(&wish.application)
+            .map_err(|_| LoginError::Handoff("the callback is no address"))?;
+        let session = live.session();
+        let given = peer::Given {
+            label: &session.label,
+            identity: &session.identity,
+            ends: session.ends,
+            application: &application,
+            key: &PublicKey::parse(key)?,
+        };
+        herald.remember(&given, now).await?;
+        // One that ended meanwhile was not told of.
+        let is_live = self.parts.visits.sessions().find(live.id(), now).await?;
+        is_live.map(drop).ok_or(LoginError::SessionOver)
     }
 
     /// A place by an address that we wrote ourselves; the routes may have changed since.
@@ -418,16 +670,27 @@ impl Login {
         sealed: &SealedQuery,
         attempts: &Attempts,
         credential: Credential<'_>,
-    ) -> Result<Arrival, LoginError> {
+    ) -> Result<Landing, LoginError> {
         let now = self.parts.clock.now();
-        let gift = handoff::read_gift(sealed, place, &self.parts.keyring, now)?;
-        let (id, ()) = attempts.open(&gift.nonce, &self.nonces, place.origin.host().name(), now)?;
-        self.use_once(&gift.nonce, now).await?;
+        if !self.may_answer(&sealed.sender, now).await? {
+            return Err(LoginError::Handoff("the sender's key is not known"));
+        }
+        let own = self.parts.keyring.handoff();
+        let gift = handoff::read_gift(sealed, &place.origin, own, now)?;
+        if let Some(program) = gift.program.clone() {
+            let programs = &self.parts.programs;
+            programs.once("program", &program.id, now).await?;
+            let live = self.received(gift, now).await?;
+            let to = programs.answer(place, &program, &live, now)?;
+            return Ok(Landing::Program(to));
+        }
+        let nonce = gift.nonce.as_deref();
+        let nonce = nonce.ok_or(LoginError::Handoff("the answer has no nonce"))?;
+        let (id, ()) = attempts.open(nonce, &self.nonces, place.origin.host().name(), now)?;
+        self.use_once(nonce, now).await?;
+        let page = SafeRedirect::page(&place.origin, Some(&gift.page));
+        let live = self.received(gift, now).await?;
         let sessions = self.parts.visits.sessions();
-        let live = sessions
-            .find(&gift.session, now)
-            .await?
-            .ok_or(LoginError::SessionOver)?;
         let audience = self.places().audience(place);
         // Whatever was planted here before the login is worth nothing after it.
         if let Some(earlier) = self
@@ -439,12 +702,50 @@ impl Login {
             sessions.end(&earlier, now).await?;
         }
         let handle = self.parts.visits.handles().issue(live.id(), audience)?;
-        Ok(Arrival {
-            to: gift.page,
+        Ok(Landing::Person(Arrival {
+            to: page,
             handle: Some(handle),
             authenticate_handle: None,
             forget: vec![id],
-        })
+        }))
+    }
+
+    /// Whether this is the authenticate side's key.
+    async fn may_answer(&self, sender: &PublicKey, now: Timestamp) -> Result<bool, LoginError> {
+        match &self.parts.authenticate {
+            Some(elsewhere) => Ok(elsewhere.is(sender, now).await?),
+            None => Ok(sender == self.parts.keyring.handoff().public()),
+        }
+    }
+
+    /// The session that an answer brings; begun here when it only says who it is.
+    async fn received(&self, gift: Gift, now: Timestamp) -> Result<Arc<LiveSession>, LoginError> {
+        let sessions = self.parts.visits.sessions();
+        let (identity, parent) = match gift.given {
+            Given::Session(id) => {
+                let live = sessions.find(&id, now).await?;
+                return live.ok_or(LoginError::SessionOver);
+            }
+            Given::Person { identity, parent } => (identity, parent),
+        };
+        if self.places().role() != Role::Gate {
+            return Err(LoginError::Handoff("people log in here, and nowhere else"));
+        }
+        let limit = now + self.places().gate_session();
+        // Whoever names no session of theirs cannot end it here either: the limit does.
+        let (label, ends) = match parent {
+            Some(parent) => parent,
+            None => (random_text()?, limit),
+        };
+        if ends <= now {
+            return Err(LoginError::SessionOver);
+        }
+        let parent = Parent {
+            authenticate: self.places().authenticate().to_string(),
+            label,
+            ends: ends.min(limit),
+        };
+        Ok(sessions.begin_below(*identity, Some(parent), now).await?)
     }
 
     async fn refuse_used(&self, secret: &str, now: Timestamp) -> Result<(), LoginError> {

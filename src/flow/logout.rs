@@ -6,12 +6,19 @@
 use std::{sync::Arc, time::Duration};
 
 use thiserror::Error;
+use tokio::time::timeout;
+use tracing::warn;
 
-use super::{Credential, Place, SafeRedirect, Visit, Visits};
+use super::{
+    Credential, Gates, Place, Providers, SafeRedirect, Visit, Visits,
+    farewell::{self, Farewells, Handed},
+    handoff,
+};
 use crate::{
-    clock::Clock,
-    crypto::digest,
-    identity::{IdentityProvider, ProviderError},
+    clock::{Clock, Timestamp},
+    crypto::{CryptoError, Keyring, SealedQuery, digest},
+    identity::{Grant, LogoutNotice, ProviderError},
+    peer::{AuthenticateService, Herald, Over},
     session::{LiveSession, SessionError, Whose},
     store::{Key, Store, StoreError},
 };
@@ -20,6 +27,8 @@ use crate::{
 const NOTICE: u8 = b'n';
 /// How long a notice is remembered: longer than any is believed.
 const NOTICE_MEMORY: Duration = Duration::from_mins(30);
+/// How long somebody who signs out waits for the provider to take back what it gave.
+const REVOCATION: Duration = Duration::from_secs(1);
 
 /// Why nobody was logged out.
 #[derive(Debug, Error)]
@@ -43,7 +52,15 @@ pub struct LogoutParts {
     /// Finds sessions.
     pub visits: Visits,
     /// Who may say that somebody is out.
-    pub provider: Arc<dyn IdentityProvider>,
+    pub providers: Providers,
+    /// For sealing.
+    pub keyring: Arc<Keyring>,
+    /// Whom people log in for here.
+    pub gates: Gates,
+    /// Where people log in, if that is not here.
+    pub authenticate: Option<Arc<AuthenticateService>>,
+    /// Tells gates elsewhere.
+    pub herald: Option<Arc<Herald>>,
     /// Remembers what was said.
     pub store: Arc<dyn Store>,
     /// What time it is.
@@ -53,41 +70,70 @@ pub struct LogoutParts {
 /// Logs people out.
 pub struct Logout {
     visits: Visits,
-    provider: Arc<dyn IdentityProvider>,
+    providers: Providers,
+    keyring: Arc<Keyring>,
+    gates: Gates,
+    authenticate: Option<Arc<AuthenticateService>>,
+    herald: Option<Arc<Herald>>,
     store: Arc<dyn Store>,
+    farewells: Farewells,
     clock: Arc<dyn Clock>,
+}
+
+/// What a browser says that it wants.
+#[derive(Clone, Copy, Debug)]
+pub struct WayOut<'a> {
+    /// Where it is.
+    pub place: &'a Place,
+    /// The cookie of its host.
+    pub session: Credential<'a>,
+    /// The cookie of the authenticate host.
+    pub authenticate: Credential<'a>,
+}
+
+/// What is left of a session that ended.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// Where the person is signed out too, if they are: at the provider, or at the authenticate side.
+    pub away: Option<SafeRedirect>,
+    /// Where they go on to at once, if they go nowhere else before.
+    pub onward: Option<SafeRedirect>,
+    /// The provider's name, as the operator calls it.
+    pub provider: Option<String>,
+    /// For the browser to keep until it comes back.
+    pub secret: Option<String>,
 }
 
 impl Logout {
     /// Ends sessions that `visits` finds.
-    pub fn new(parts: LogoutParts) -> Self {
+    pub fn new(parts: LogoutParts) -> Result<Self, CryptoError> {
         let LogoutParts {
             visits,
-            provider,
+            providers,
+            keyring,
+            gates,
+            authenticate,
+            herald,
             store,
             clock,
         } = parts;
-        Self {
+        Ok(Self {
+            farewells: Farewells::new(&keyring, Arc::clone(&store), Arc::clone(&clock))?,
             visits,
-            provider,
+            providers,
+            keyring,
+            gates,
+            authenticate,
+            herald,
             store,
             clock,
-        }
+        })
     }
 
     /// Ends what the provider says in a logout token; how many sessions that were in memory.
     pub async fn told(&self, token: &str) -> Result<usize, LogoutError> {
         let now = self.clock.now();
-        let notice = self
-            .provider
-            .logged_out(token, now)
-            .await
-            .map_err(|error| match error {
-                ProviderError::Rejected(why) | ProviderError::Refused(why) => {
-                    LogoutError::Notice(why)
-                }
-                error => LogoutError::Provider(error),
-            })?;
+        let notice = self.notice(token, now).await?;
         let key = Key::new(NOTICE, digest(notice.id.as_bytes()));
         let until = now + NOTICE_MEMORY;
         if self.store.get(key, now).await?.is_some() {
@@ -96,27 +142,36 @@ impl Logout {
         let issuer = notice.issuer.as_str();
         let sessions = self.visits.sessions();
         let ended = match (&notice.session, &notice.subject) {
-            (Some(sid), None) => sessions.end_provider_session(issuer, sid, now).await?,
+            (Some(sid), None) => self.end_provider_session(issuer, sid, now).await?,
             // A provider may say `sid` here and have left it out of the ID token: then all of the person's go.
             (Some(sid), Some(subject)) => {
                 if sessions.knows(issuer, sid, now).await? {
-                    sessions.end_provider_session(issuer, sid, now).await?
+                    self.end_provider_session(issuer, sid, now).await?
                 } else {
-                    sessions
-                        .end_all(Whose::Person { issuer, subject }, now)
-                        .await?
+                    self.person_over(issuer, subject, now).await?
                 }
             }
-            (None, Some(subject)) => {
-                sessions
-                    .end_all(Whose::Person { issuer, subject }, now)
-                    .await?
-            }
+            (None, Some(subject)) => self.person_over(issuer, subject, now).await?,
             (None, None) => 0,
         };
         // Only afterwards: a notice that could not be followed may be repeated.
         self.store.put(key, Vec::new(), until).await?;
         Ok(ended)
+    }
+
+    /// What one of the providers has said: each believes its own notices alone.
+    async fn notice(&self, token: &str, now: Timestamp) -> Result<LogoutNotice, LogoutError> {
+        let mut last = LogoutError::Notice("there is no provider".to_owned());
+        for provider in self.providers.iter() {
+            last = match provider.logged_out(token, now).await {
+                Ok(notice) => return Ok(notice),
+                Err(ProviderError::Rejected(why) | ProviderError::Refused(why)) => {
+                    LogoutError::Notice(why)
+                }
+                Err(error) => LogoutError::Provider(error),
+            };
+        }
+        Err(last)
     }
 
     /// Ends what a session at the provider has led to. Anybody can say this who knows its name; of any other nothing is
@@ -126,70 +181,232 @@ impl Logout {
         issuer: &str,
         sid: &str,
     ) -> Result<usize, SessionError> {
-        let sessions = self.visits.sessions();
-        sessions
-            .end_provider_session(issuer, sid, self.clock.now())
+        self.end_provider_session(issuer, sid, self.clock.now())
             .await
     }
 
-    /// Whose session ends when a browser leaves `place`: the application's, or on the authenticate host its own.
-    pub async fn who(
+    async fn end_provider_session(
         &self,
-        place: &Place,
-        session: Credential<'_>,
-        authenticate: Credential<'_>,
-    ) -> Result<Option<Arc<LiveSession>>, SessionError> {
+        issuer: &str,
+        sid: &str,
+        now: Timestamp,
+    ) -> Result<usize, SessionError> {
+        let sessions = self.visits.sessions();
+        let ended = sessions.end_provider_session(issuer, sid, now).await?;
+        self.tell_gates(Over::ProviderSession { issuer, sid }, now)
+            .await?;
+        Ok(ended)
+    }
+
+    /// Ends every session of somebody, here and at every gate that was told of them; how many those here were in memory.
+    pub async fn person_over(
+        &self,
+        issuer: &str,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<usize, SessionError> {
+        let sessions = self.visits.sessions();
+        let whose = Whose::Person { issuer, subject };
+        let ended = sessions.end_all(whose, now).await?;
+        self.tell_gates(Over::Person { issuer, subject }, now)
+            .await?;
+        Ok(ended)
+    }
+
+    async fn tell_gates(&self, over: Over<'_>, now: Timestamp) -> Result<(), SessionError> {
+        match &self.herald {
+            Some(herald) => Ok(herald.tell(over, now).await.map(drop)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Whose session ends when a browser leaves: the application's, or on the authenticate host its own.
+    pub async fn who(&self, out: WayOut<'_>) -> Result<Option<Arc<LiveSession>>, SessionError> {
         let now = self.clock.now();
         let places = self.visits.places();
-        let shown = self.visits.find(session, places.audience(place), now);
+        let audience = places.audience(out.place);
+        let shown = self.visits.find(out.session, audience, now);
         if let Visit::Person(live) = shown.await? {
             return Ok(Some(live));
         }
-        if !place.is_authenticate {
+        if !out.place.is_authenticate {
             return Ok(None);
         }
-        let own = self
-            .visits
-            .find(authenticate, places.authenticate_audience(), now);
-        match own.await? {
+        let audience = places.authenticate_audience();
+        match self.visits.find(out.authenticate, audience, now).await? {
             Visit::Person(live) => Ok(Some(live)),
             Visit::Nobody | Visit::Unusable => Ok(None),
         }
     }
 
-    /// Whether people may stay signed in at the provider after they have left here.
-    pub fn may_stay(&self) -> bool {
-        self.provider.keeps_sessions() && self.provider.end_session(None).is_none()
+    /// Whether one of our gates has signed this request to leave `place`, and where it leads on to then. A gate signs
+    /// only what its own person meant.
+    pub fn handed(&self, place: &Place, path_and_query: &str) -> Option<Handed> {
+        if !place.is_authenticate {
+            return None;
+        }
+        let now = self.clock.now();
+        farewell::handed(&place.origin, path_and_query, &self.keyring, now)
     }
 
-    /// Ends the sessions that a browser shows on `place`: the application's, and on the authenticate host its own. They
-    /// are over for good when this returns without an error; one that ended while the store did not work is told to it now.
-    /// Who was signed in is led on to where the provider signs them out, if it does.
-    pub async fn leave(
+    /// Where somebody goes on to who asks for this.
+    pub fn onward(&self, requested: Option<&str>) -> Option<SafeRedirect> {
+        self.visits.places().onward(requested)
+    }
+
+    /// Where somebody goes on to who comes back to `place` from the provider.
+    pub async fn come_back(
         &self,
         place: &Place,
-        session: Credential<'_>,
-        authenticate: Credential<'_>,
-    ) -> Result<Option<SafeRedirect>, SessionError> {
+        state: Option<&str>,
+        secret: Option<&str>,
+    ) -> Option<SafeRedirect> {
+        let state = state.filter(|_| place.is_authenticate)?;
+        self.farewells.come_back(&place.origin, state, secret).await
+    }
+
+    /// Whether people may stay signed in at the provider after they have left here.
+    pub fn may_stay(&self) -> bool {
+        self.providers
+            .iter()
+            .any(|provider| provider.keeps_sessions() && provider.end_session(None, None).is_none())
+    }
+
+    /// Where a browser goes from a gate, so that its session on the authenticate side ends too. Whoever cannot be asked for
+    /// its key just now hears nothing: what was here is over all the same.
+    async fn hand_over(
+        &self,
+        authenticate: &AuthenticateService,
+        live: &LiveSession,
+        onward: Option<&SafeRedirect>,
+        now: Timestamp,
+    ) -> Option<SafeRedirect> {
+        let parent = live.session().parent.as_ref()?;
+        let key = authenticate.key(now).await.ok()?;
+        let sealed = handoff::ask_out(&parent.label, self.keyring.handoff(), &key, now).ok()?;
+        let origin = self.visits.places().authenticate();
+        farewell::hand_over(origin, &sealed, onward, &self.keyring, now).ok()
+    }
+
+    /// Ends the session that a gate says is over, and says whether that is the one of `live`.
+    pub async fn told_by_gate(
+        &self,
+        sealed: &SealedQuery,
+        live: Option<&LiveSession>,
+    ) -> Result<bool, LogoutError> {
+        let now = self.clock.now();
+        let label = handoff::read_out(sealed, &self.gates, self.keyring.handoff(), now)
+            .map_err(|error| LogoutError::Notice(error.to_string()))?;
+        if live.is_some_and(|live| live.session().label == label) {
+            return Ok(true);
+        }
+        let sessions = self.visits.sessions();
+        sessions
+            .end_all(Whose::Session { label: &label }, now)
+            .await?;
+        self.tell_gates(Over::Session { label: &label }, now)
+            .await?;
+        Ok(false)
+    }
+
+    /// Ends the sessions that a browser shows: the application's, and on the authenticate host its own. They are over for
+    /// good when this returns without an error; one that ended while the store did not work is told to it now. Whatever
+    /// the provider does, or does not do, comes afterwards and changes nothing about that. Who was signed in is led on to
+    /// where they are signed out too, and to `onward` from there.
+    pub async fn leave(
+        &self,
+        out: WayOut<'_>,
+        onward: Option<SafeRedirect>,
+    ) -> Result<Left, SessionError> {
         let now = self.clock.now();
         let places = self.visits.places();
-        let shown = self.visits.id(session, places.audience(place));
+        let shown = self.visits.id(out.session, places.audience(out.place));
         let own = self
             .visits
-            .id(authenticate, places.authenticate_audience())
-            .filter(|_| place.is_authenticate);
+            .id(out.authenticate, places.authenticate_audience())
+            .filter(|_| out.place.is_authenticate);
         let sessions = self.visits.sessions();
-        let (mut was_in, mut hint) = (false, None);
+        let mut ended = Vec::new();
         for id in shown.iter().chain(own.iter()) {
             // Asked before, told afterwards: whatever the provider does then, nobody is signed in here.
-            was_in |= sessions.find(id, now).await?.is_some();
-            hint = hint.or(sessions.hint(id, now).await?);
+            let live = sessions.find(id, now).await?;
+            let grant = sessions.grant(id, now).await?;
             sessions.end(id, now).await?;
+            if let Some(live) = live {
+                let label = &live.session().label;
+                self.tell_gates(Over::Session { label }, now).await?;
+                ended.push((live, grant));
+            }
         }
-        let away = self
-            .provider
-            .end_session(hint.as_deref())
-            .filter(|_| was_in);
-        Ok(away.as_ref().map(SafeRedirect::provider))
+        self.take_back(&ended, now).await;
+        let Some((live, grant)) = ended.into_iter().next() else {
+            return Ok(Left::here(onward));
+        };
+        if let Some(authenticate) = &self.authenticate {
+            let away = self.hand_over(authenticate, &live, onward.as_ref(), now);
+            return Ok(match away.await {
+                Some(away) => Left {
+                    away: Some(away),
+                    ..Left::default()
+                },
+                None => Left::here(onward),
+            });
+        }
+        Ok(self.lead_on(out.place, &live, grant.as_ref(), onward))
+    }
+
+    /// Has the providers take back what they gave. Who signs out does not wait for long, and is signed out in any case.
+    async fn take_back(&self, ended: &[(Arc<LiveSession>, Option<Grant>)], now: Timestamp) {
+        let all = async {
+            for (live, grant) in ended {
+                let provider = self.providers.find(&live.session().identity.provider);
+                if let (Some(provider), Some(grant)) = (provider, grant)
+                    && let Err(error) = provider.revoke(grant, now).await
+                {
+                    warn!(provider = provider.name(), error = %error, "the provider did not take its tokens back");
+                }
+            }
+        };
+        if timeout(REVOCATION, all).await.is_err() {
+            warn!("the provider took too long to take its tokens back");
+        }
+    }
+
+    /// Through the provider, with a way back, where it signs people out.
+    fn lead_on(
+        &self,
+        place: &Place,
+        live: &LiveSession,
+        grant: Option<&Grant>,
+        onward: Option<SafeRedirect>,
+    ) -> Left {
+        let Some(provider) = self.providers.find(&live.session().identity.provider) else {
+            return Left::here(onward);
+        };
+        let authenticate = self.visits.places().authenticate();
+        let parting = self.farewells.part(place, authenticate, onward.as_ref());
+        let parting = parting
+            .inspect_err(|error| warn!(error = %error, "who signs out cannot be led on afterwards"))
+            .ok();
+        let state = parting.as_ref().map(|parting| parting.state.as_str());
+        match provider.end_session(grant, state) {
+            Some(url) => Left {
+                away: Some(SafeRedirect::provider(&url)),
+                onward: None,
+                provider: Some(provider.name().to_owned()),
+                secret: parting.and_then(|parting| parting.secret),
+            },
+            None => Left::here(onward),
+        }
+    }
+}
+
+impl Left {
+    /// Signed out nowhere else.
+    fn here(onward: Option<SafeRedirect>) -> Self {
+        Self {
+            onward,
+            ..Self::default()
+        }
     }
 }

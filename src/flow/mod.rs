@@ -5,23 +5,47 @@
 
 mod account;
 mod authorize;
+mod bearer;
+mod choice;
+mod consent;
+mod farewell;
+mod gates;
 mod handoff;
 mod login;
 mod logout;
+mod notice;
 mod pending;
 mod place;
+mod program;
+mod providers;
 mod return_to;
+mod role;
 mod verdict;
+mod verification;
 mod visit;
+mod wanted;
 
 pub use self::{
     account::{Account, Profile},
     authorize::{AuthorizeError, Authorizer, Question},
-    login::{Arrival, Departure, Login, LoginError, LoginParts, Step},
-    logout::{Logout, LogoutError, LogoutParts},
+    bearer::{Bearer, BearerError, BearerFormat, BearerRule, BearerTokens, Elsewhere},
+    choice::{Offer, Pick},
+    consent::{ConsentQuestion, Issued, Programs, RedeemError},
+    farewell::{FAREWELL_LIFETIME, Handed, SignedOutSettings},
+    gates::Gates,
+    login::{Arrival, Departure, Landing, Login, LoginError, LoginParts, Offered, Opening, Step},
+    logout::{Left, Logout, LogoutError, LogoutParts, WayOut},
+    notice::{SessionOver, SessionOverError, SessionOverParts},
     pending::{ATTEMPT_LIFETIME, Attempts, KeptAttempt, TRIES_SPAN, Tries},
     place::{FlowSettings, Place, Places},
+    program::{
+        ProgramHost, ProgramRedirect, ProgramSettings, ProgramWish, Receiver, RedirectError,
+    },
+    providers::Providers,
     return_to::SafeRedirect,
-    verdict::{Challenge, Decided, Refusal, Verdict},
+    role::{GATE_SESSION, GateHost, GateSettings, Role},
+    verdict::{Challenge, Decided, Refusal, TWO_CREDENTIALS, Verdict},
+    verification::{TokenQuestionError, TokenVerifier},
     visit::{Credential, Visit, Visits},
+    wanted::{Brought, Wanted},
 };

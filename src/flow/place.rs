@@ -1,10 +1,12 @@
 //! The hosts that are ours, and how each is spoken to.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use super::{GATE_SESSION, GateSettings, Role, SafeRedirect, SignedOutSettings};
 use crate::{
-    address::{Host, Origin},
-    policy::Policy,
+    address::{Host, Origin, Target},
+    crypto::PublicKey,
+    policy::{LoginSettings, Policy},
     session::Audience,
 };
 
@@ -15,6 +17,31 @@ pub struct FlowSettings {
     pub authenticate: Origin,
     /// One parent domain whose hosts share a cookie (`example.com`); none gives each host its own.
     pub cookie_domain: Option<String>,
+    /// Which sides of a login are here.
+    pub role: Role,
+    /// Gates elsewhere that people log in for here.
+    pub gates: Vec<GateSettings>,
+    /// Public keys of the authenticate side, where it is elsewhere and they are told; else it is asked for its key.
+    pub authenticate_keys: Vec<PublicKey>,
+    /// How long a session lasts at most that comes from elsewhere.
+    pub gate_session: Duration,
+    /// Where people go on to who have signed out.
+    pub signed_out: SignedOutSettings,
+}
+
+impl FlowSettings {
+    /// People log in at this address, for the applications of this process.
+    pub const fn at(authenticate: Origin) -> Self {
+        Self {
+            authenticate,
+            cookie_domain: None,
+            role: Role::All,
+            gates: Vec::new(),
+            authenticate_keys: Vec::new(),
+            gate_session: GATE_SESSION,
+            signed_out: SignedOutSettings::here(),
+        }
+    }
 }
 
 /// One of our hosts. Its origin comes from the configuration and never from a request, so that nothing that a client
@@ -47,7 +74,8 @@ impl Places {
 
     /// The place of a host, if it is ours.
     pub fn find(&self, host: &Host) -> Option<Place> {
-        let is_authenticate = host == self.settings.authenticate.host();
+        let is_authenticate =
+            self.role() != Role::Gate && host == self.settings.authenticate.host();
         let route = self.policy.origin_of(host);
         let is_application = route.is_some();
         let origin = if is_authenticate {
@@ -60,6 +88,21 @@ impl Places {
             is_application,
             is_authenticate,
         })
+    }
+
+    /// Which sides of a login are here.
+    pub fn role(&self) -> Role {
+        self.settings.role
+    }
+
+    /// How long a session lasts at most that comes from elsewhere.
+    pub fn gate_session(&self) -> Duration {
+        self.settings.gate_session
+    }
+
+    /// Where people go on to who have signed out.
+    pub fn signed_out(&self) -> &SignedOutSettings {
+        &self.settings.signed_out
     }
 
     /// The authenticate host.
@@ -75,6 +118,15 @@ impl Places {
     /// The parent domain whose hosts share a cookie.
     pub fn cookie_domain(&self) -> Option<&str> {
         self.settings.cookie_domain.as_deref()
+    }
+
+    /// What the route of a page of ours asks of a login; none where it asks for nothing.
+    pub fn login_of(&self, page: &SafeRedirect) -> Option<&LoginSettings> {
+        let (_, rest) = page.as_str().split_once("://")?;
+        let at = rest.find('/')?;
+        let (authority, target) = rest.split_at_checked(at)?;
+        let target = Target::parse(target).ok()?;
+        self.policy.login_of(&Host::parse(authority).ok()?, &target)
     }
 
     /// For whom the cookie that says who somebody is on `place` is sealed.

@@ -36,7 +36,12 @@ pub struct Challenge {
     pub realm: String,
     /// Who is asking.
     pub client: ClientKind,
+    /// Whether a token was shown that does not count.
+    pub is_invalid_token: bool,
 }
+
+/// The reason of a refusal where the request itself names two people, or could.
+pub const TWO_CREDENTIALS: &str = "two_credentials";
 
 /// A refusal that no login helps against.
 #[derive(Clone, Debug)]

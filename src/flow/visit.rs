@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Places;
+use super::{Place, Places, Providers, Role};
 use crate::{
     clock::Timestamp,
-    identity::{Identity, Standing},
-    session::{Audience, Handles, LiveSession, SessionError, SessionId, SessionStore},
+    identity::Standing,
+    session::{Audience, Handles, LiveSession, Session, SessionError, SessionId, SessionStore},
 };
 
 /// What a request shows to say who it is from.
@@ -16,8 +16,17 @@ pub enum Credential<'a> {
     None,
     /// The value of a session cookie.
     Handle(&'a str),
-    /// Something that can be no credential of ours: two session cookies at once, or a scheme that is not served.
+    /// A program's token; empty when it shows what can be none, or several.
+    Program(&'a str),
+    /// Something that can be no credential of ours: two session cookies at once.
     Unusable,
+}
+
+impl Credential<'_> {
+    /// Whether it is a program's: one that shows a token can do nothing with a page to log in.
+    pub const fn is_program(self) -> bool {
+        matches!(self, Self::Program(_))
+    }
 }
 
 /// Who it is.
@@ -38,26 +47,25 @@ pub struct Visits {
     places: Places,
     handles: Arc<Handles>,
     sessions: Arc<SessionStore>,
-    issuer: Arc<str>,
+    providers: Providers,
     standing: Option<Arc<dyn Standing>>,
 }
 
 impl Visits {
-    /// Looks into `sessions` for handles that `handles` opens. Only who logged in at `issuer` counts: a provider that was
-    /// given up takes its sessions along. Where `standing` knows that somebody is not any more who they were, their
+    /// Looks into `sessions` for handles that `handles` opens. Only whom one of `providers` has proved counts. Where `standing` knows that somebody is not any more who they were, their
     /// sessions do not count either.
     pub fn new(
         places: Places,
         handles: Arc<Handles>,
         sessions: Arc<SessionStore>,
-        issuer: &str,
+        providers: Providers,
         standing: Option<Arc<dyn Standing>>,
     ) -> Self {
         Self {
             places,
             handles,
             sessions,
-            issuer: issuer.into(),
+            providers,
             standing,
         }
     }
@@ -81,8 +89,29 @@ impl Visits {
     pub fn id(&self, credential: Credential<'_>, audience: Audience<'_>) -> Option<SessionId> {
         match credential {
             Credential::Handle(handle) => self.handles.open(handle, audience),
-            Credential::None | Credential::Unusable => None,
+            // A token is no cookie: it counts where [`Self::at`] is asked.
+            Credential::None | Credential::Program(_) | Credential::Unusable => None,
         }
+    }
+
+    /// Who shows `credential` at an application.
+    pub async fn at(
+        &self,
+        place: &Place,
+        credential: Credential<'_>,
+        now: Timestamp,
+    ) -> Result<Visit, SessionError> {
+        let Credential::Program(token) = credential else {
+            let audience = self.places.audience(place);
+            return self.find(credential, audience, now).await;
+        };
+        let audience = Audience::Program(place.origin.host().name());
+        let visit = self.find(Credential::Handle(token), audience, now).await?;
+        Ok(match visit {
+            // Unlike a browser, a program is told when its token is over, on pages for everybody too.
+            Visit::Nobody => Visit::Unusable,
+            visit => visit,
+        })
     }
 
     /// Who shows `credential` to `audience`.
@@ -100,14 +129,23 @@ impl Visits {
         };
         let live = self.sessions.find(&id, now).await?;
         Ok(live
-            .filter(|live| self.counts(&live.session().identity))
+            .filter(|live| self.counts(live.session()))
             .map_or(Visit::Nobody, Visit::Person))
     }
 }
 
 impl Visits {
-    fn counts(&self, identity: &Identity) -> bool {
-        identity.issuer == *self.issuer
+    /// Only whom a provider of ours has proved, or, on a gate, the authenticate side that it has now.
+    fn counts(&self, session: &Session) -> bool {
+        let identity = &session.identity;
+        let is_proved = match (&session.parent, self.places.role()) {
+            (None, Role::All | Role::Authenticate) => self.providers.vouch_for(identity),
+            (Some(parent), Role::Gate) => {
+                parent.authenticate == self.places.authenticate().to_string()
+            }
+            (None, Role::Gate) | (Some(_), Role::All | Role::Authenticate) => false,
+        };
+        is_proved
             && self
                 .standing
                 .as_ref()
