@@ -164,7 +164,7 @@ fn person(identity: &Identity) -> Person {
     Person {
         name: identity.name.clone().unwrap_or_default(),
         email: identity.email.as_ref().map(ToString::to_string),
-        subject: identity.subject.clone(),
+        subject: identity.user().to_owned(),
         groups: identity.groups.clone(),
         provider: identity.provider.clone(),
         issuer: identity.issuer.clone(),

@@ -11,7 +11,10 @@ use cookie::{Cookie, SameSite};
 
 use crate::{
     address::Origin,
-    flow::{ATTEMPT_LIFETIME, Attempts, Credential, KeptAttempt, Place, Places, TRIES_SPAN, Tries},
+    flow::{
+        ATTEMPT_LIFETIME, Attempts, Credential, FAREWELL_LIFETIME, KeptAttempt, Place, Places,
+        TRIES_SPAN, Tries,
+    },
     session::SessionSettings,
 };
 
@@ -20,6 +23,8 @@ const AUTHENTICATE: &str = "vestibule-sso";
 const LOGIN: &str = "vestibule-login-";
 const TRIES: &str = "vestibule-tries";
 const DESK: &str = "vestibule-desk";
+const IDP: &str = "vestibule-idp";
+const FAREWELL: &str = "vestibule-signed-out";
 const HOST_PREFIX: &str = "__Host-";
 /// For a cookie that several hosts share, which `__Host-` forbids.
 const SECURE_PREFIX: &str = "__Secure-";
@@ -155,14 +160,38 @@ impl Cookies {
         )
     }
 
+    /// The provider that this browser's person chose the last time. Not sealed: it says what stands first in a list.
+    pub(super) fn last_choice<'a>(http: &'a HttpRequest, origin: &Origin) -> Option<&'a str> {
+        let name = prefixed(IDP, origin);
+        let (_, value) = pairs(http).find(|(other, _)| *other == name.as_bytes())?;
+        std::str::from_utf8(value).ok()
+    }
+
+    /// Remembers it. A provider's name is made of letters that a cookie can have.
+    pub(super) fn keep_choice(name: String, origin: &Origin) -> String {
+        set(prefixed(IDP, origin), name, MAX_AGE, None, origin)
+    }
+
     /// What opens the desk.
     pub(super) fn desk<'a>(http: &'a HttpRequest, origin: &Origin) -> Option<&'a str> {
-        let name = prefixed(DESK, origin);
-        let mut found = pairs(http).filter(|(other, _)| *other == name.as_bytes());
-        let (Some((_, value)), None) = (found.next(), found.next()) else {
-            return None;
-        };
-        std::str::from_utf8(value).ok()
+        only(http, &prefixed(DESK, origin))
+    }
+
+    /// By what a browser is known that comes back from signing out at the provider.
+    pub(super) fn farewell<'a>(http: &'a HttpRequest, origin: &Origin) -> Option<&'a str> {
+        only(http, &prefixed(FAREWELL, origin))
+    }
+
+    /// Lets a browser come back from there.
+    pub(super) fn keep_farewell(value: String, origin: &Origin) -> String {
+        let name = prefixed(FAREWELL, origin);
+        set(name, value, FAREWELL_LIFETIME, None, origin)
+    }
+
+    /// It has.
+    pub(super) fn delete_farewell(origin: &Origin) -> String {
+        let name = prefixed(FAREWELL, origin);
+        set(name, String::new(), Duration::ZERO, None, origin)
     }
 
     /// Lets somebody come back to the desk.
@@ -180,6 +209,15 @@ impl Cookies {
         let name = prefixed(DESK, origin);
         write(name, value, age, None, SameSite::Strict, origin)
     }
+}
+
+/// The value of a cookie that is there once.
+fn only<'a>(http: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    let mut found = pairs(http).filter(|(other, _)| *other == name.as_bytes());
+    let (Some((_, value)), None) = (found.next(), found.next()) else {
+        return None;
+    };
+    std::str::from_utf8(value).ok()
 }
 
 fn prefixed(name: &str, origin: &Origin) -> String {
@@ -317,6 +355,26 @@ mod tests {
             "Unusable"
         );
         assert_eq!(shown(&[b"__Host-vestibule=\xff"]), "Unusable");
+    }
+
+    #[test]
+    fn the_last_choice_is_remembered_for_as_long_as_a_browser_can() {
+        let origin = Origin::parse("https://auth.example.com").unwrap();
+        let shown = |line: &str| {
+            let http = TestRequest::default().append_header((header::COOKIE, line));
+            Cookies::last_choice(&http.to_http_request(), &origin).map(str::to_owned)
+        };
+
+        assert_eq!(
+            Cookies::keep_choice("corp".to_owned(), &origin),
+            "__Host-vestibule-idp=corp; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=34560000"
+        );
+        assert_eq!(
+            shown("a=b; __Host-vestibule-idp=corp").as_deref(),
+            Some("corp")
+        );
+        assert_eq!(shown("vestibule-idp=corp"), None);
+        assert_eq!(shown(""), None);
     }
 
     #[test]

@@ -19,9 +19,12 @@ use super::{
 };
 use crate::{
     assertion::AssertionError,
-    flow::{AuthorizeError, LoginError, LogoutError},
+    flow::{
+        AuthorizeError, LoginError, LogoutError, RedeemError, SessionOverError, TokenQuestionError,
+    },
     identity::ProviderError,
     local::{AccountsError, ChangeError, LocalError, SignInError, TokenError},
+    peer::VerificationError,
     proxy::DialectError,
     session::SessionError,
     telemetry::{DecisionLabels, Metrics},
@@ -63,6 +66,9 @@ pub(super) fn refuse(
         VerifyError::Dialect(error) => (StatusCode::BAD_REQUEST, "bad_question", error.reason()),
         VerifyError::Authorize(AuthorizeError::Session(_)) => {
             (StatusCode::SERVICE_UNAVAILABLE, "failure", "session_store")
+        }
+        VerifyError::Authorize(AuthorizeError::Bearer(_)) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "failure", "bearer_token")
         }
         VerifyError::Authorize(_) | VerifyError::Reply => {
             (StatusCode::SERVICE_UNAVAILABLE, "failure", "assertion")
@@ -184,6 +190,31 @@ pub(super) fn refuse_client(
     response.json(serde_json::json!({ "error": code }))
 }
 
+/// Refuses a program's code, in the words of RFC 6749 §5.2.
+pub(super) fn refuse_code(error: &RedeemError, reference: &str) -> HttpResponse {
+    let (status, code) = match error {
+        RedeemError::Grant(_) => (StatusCode::BAD_REQUEST, "invalid_grant"),
+        RedeemError::Session(_) | RedeemError::Store(_) | RedeemError::Crypto(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
+        }
+    };
+    let cause = causes(error);
+    if status.is_server_error() {
+        error!(
+            request_id = reference,
+            error = cause,
+            "a program's code could not be looked at"
+        );
+    } else {
+        warn!(
+            request_id = reference,
+            error = cause,
+            "refused a program's code"
+        );
+    }
+    respond::token(status).json(serde_json::json!({ "error": code }))
+}
+
 /// Why a page was not shown.
 #[derive(Debug, Error)]
 pub(super) enum WebError {
@@ -226,6 +257,12 @@ pub(super) enum WebError {
     /// A provider could not log somebody out.
     #[error(transparent)]
     Logout(#[from] LogoutError),
+    /// The authenticate side told of a session, and it did not end.
+    #[error(transparent)]
+    SessionOver(#[from] SessionOverError),
+    /// A gate gets no answer about a token.
+    #[error("no answer about a token")]
+    Verify(#[from] TokenQuestionError),
     /// A session could not be looked up or ended.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -272,10 +309,28 @@ impl ResponseError for WebError {
                 LoginError::Provider(
                     ProviderError::Unreachable(_) | ProviderError::Misconfigured(_),
                 )
+                | LoginError::NoProvider
+                | LoginError::Peer(_)
                 | LoginError::Session(_)
                 | LoginError::Store(_)
                 | LoginError::Crypto(_) => StatusCode::SERVICE_UNAVAILABLE,
                 LoginError::Provider(ProviderError::Refused(_)) => StatusCode::FORBIDDEN,
+                _ => StatusCode::BAD_REQUEST,
+            },
+            Self::Verify(error) => match error {
+                TokenQuestionError::Stranger
+                | TokenQuestionError::Question(VerificationError::Sealed) => {
+                    StatusCode::UNAUTHORIZED
+                }
+                TokenQuestionError::Question(_) => StatusCode::BAD_REQUEST,
+                TokenQuestionError::Unreachable(_) | TokenQuestionError::Seal(_) => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
+            },
+            Self::SessionOver(error) => match error {
+                SessionOverError::Peer(_) | SessionOverError::Session(_) => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
                 _ => StatusCode::BAD_REQUEST,
             },
             Self::Session(_) | Self::Logout(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -337,7 +392,7 @@ pub(super) fn log(problem: &WebError, reference: &str) {
             error = cause,
             "nobody was signed in"
         );
-    } else if matches!(problem, WebError::Logout(_)) {
+    } else if matches!(problem, WebError::Logout(_) | WebError::SessionOver(_)) {
         warn!(
             request_id = reference,
             error = cause,
@@ -399,7 +454,7 @@ fn unreachable_provider(
 ) -> Result<HttpResponse, WebError> {
     let provider = http
         .app_data::<actix_web::web::Data<crate::flow::Login>>()
-        .map(|login| login.provider().to_owned());
+        .and_then(|login| login.provider().map(str::to_owned));
     let page = SignInPage {
         shell: here::shell(http),
         host: here::host(http)
@@ -510,7 +565,10 @@ fn words(error: &WebError) -> (&'static str, &'static str, &'static str, bool) {
             false,
         ),
         WebError::Login(error) => login_words(error),
-        WebError::Session(_) | WebError::Logout(_) => (
+        WebError::Session(_)
+        | WebError::Logout(_)
+        | WebError::SessionOver(_)
+        | WebError::Verify(_) => (
             "Please wait a moment",
             "Sessions cannot be reached just now. You have not been signed out.",
             LATER,
@@ -570,11 +628,23 @@ fn login_words(error: &LoginError) -> (&'static str, &'static str, &'static str,
             "Start again.",
             true,
         ),
-        LoginError::Handoff(_) => (
+        LoginError::NoProvider => (
+            FAILED,
+            "This page wants a sign-in service that is not set up here.",
+            "Tell the administrator.",
+            true,
+        ),
+        LoginError::Handoff(_) | LoginError::Parameter(_) | LoginError::ElsewhereAnswered => (
             FAILED,
             "The address of this sign-in is not complete, or was altered.",
             "Start again.",
             true,
+        ),
+        LoginError::Program(_) => (
+            "This program cannot sign in",
+            "The address that it wants its answer sent to is not one that is allowed.",
+            "Ask whoever wrote the program, or your administrator.",
+            false,
         ),
         LoginError::SessionOver => (
             FAILED,
@@ -601,7 +671,10 @@ fn login_words(error: &LoginError) -> (&'static str, &'static str, &'static str,
             "Start again. If it stays like this, tell your administrator the reference below.",
             true,
         ),
-        LoginError::Session(_) | LoginError::Store(_) | LoginError::Crypto(_) => (
+        LoginError::Peer(_)
+        | LoginError::Session(_)
+        | LoginError::Store(_)
+        | LoginError::Crypto(_) => (
             "Please wait a moment",
             "The sign-in could not be kept just now.",
             "Start again in a moment. If it stays like this, tell your administrator the reference below.",

@@ -1,16 +1,17 @@
 //! The end of a handoff: the application's host gets its handle.
 
-use actix_web::{HttpRequest, HttpResponse, web::Data};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 
 use super::{
     cookie::{Cookies, Kind},
     error::WebError,
     here::Here,
     login::arrive,
+    respond::redirect,
 };
 use crate::{
     crypto::SealedQuery,
-    flow::{Login, LoginError},
+    flow::{Landing, Login, LoginError},
 };
 
 /// `/.pomerium/callback/`.
@@ -27,7 +28,7 @@ pub(super) async fn callback(
     let answer = SealedQuery::from_query(http.query_string())
         .map_err(|_| LoginError::Handoff("the sealed query cannot be read"))?;
     let known = cookies.credential(&http, Kind::Session, origin.is_secure());
-    let arrival = login
+    let landing = login
         .arrive(
             &here.place,
             &answer,
@@ -35,5 +36,8 @@ pub(super) async fn callback(
             known,
         )
         .await?;
-    arrive(arrival, origin, &cookies)
+    match landing {
+        Landing::Person(arrival) => arrive(arrival, origin, &cookies),
+        Landing::Program(to) => Ok(redirect(StatusCode::FOUND, &to).finish()),
+    }
 }

@@ -10,8 +10,7 @@ use tracing::warn;
 
 use super::error::WebError;
 use crate::{
-    identity::{IdentityProvider, ProviderState},
-    session::SessionStore,
+    flow::Providers, identity::ProviderState, peer::AuthenticateService, session::SessionStore,
     telemetry::Metrics,
 };
 
@@ -27,13 +26,19 @@ pub(super) async fn alive() -> HttpResponse {
 /// and taking this process out of service would lock them out.
 pub(super) async fn ready(
     sessions: Data<SessionStore>,
-    provider: Data<dyn IdentityProvider>,
+    providers: Data<Providers>,
+    authenticate: Option<Data<AuthenticateService>>,
 ) -> HttpResponse {
     let store = sessions
         .probe()
         .await
         .inspect_err(|error| warn!(error = %error, "the session store does not work"));
-    let provider = match provider.state() {
+    // A gate has no provider: its people log in at the authenticate side.
+    let (who, state) = match authenticate {
+        Some(authenticate) => ("authenticate_service", authenticate.state()),
+        None => ("identity_provider", providers.state()),
+    };
+    let provider = match state {
         ProviderState::Ready => "ok",
         ProviderState::Unreachable => "unreachable",
     };
@@ -48,7 +53,7 @@ pub(super) async fn ready(
             "status": word,
             "checks": {
                 "session_store": if store.is_ok() { "ok" } else { "unavailable" },
-                "identity_provider": provider,
+                (who): provider,
             },
         }))
 }

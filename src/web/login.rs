@@ -4,15 +4,17 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 use url::form_urlencoded;
 
 use super::{
+    choice,
     cookie::{Cookies, Kind},
     error::WebError,
     here::Here,
+    program,
     respond::{add_cookie, redirect},
 };
 use crate::{
     address::Origin,
     crypto::SealedQuery,
-    flow::{Arrival, Departure, Login, LoginError, Step},
+    flow::{Arrival, Brought, Departure, Login, LoginError, Opening, Pick, Step},
     identity::Answer,
     telemetry::Metrics,
 };
@@ -28,32 +30,62 @@ pub(super) async fn sign_in(
     let origin = &here.place.origin;
     let attempts = Cookies::attempts(&http, origin);
     let parameters = Parameters::of(&http);
-    if here.place.is_authenticate && parameters.has("q") {
+    let chosen = parameters.one(choice::CHOSEN)?;
+    let pick = Pick {
+        chosen: chosen.as_deref(),
+        remembered: Cookies::last_choice(&http, origin),
+    };
+    let is_sealed = ["q", "pomerium_hpke_query"]
+        .iter()
+        .any(|name| parameters.has(name));
+    if here.place.is_authenticate && is_sealed {
         let wish = SealedQuery::from_query(http.query_string())
             .map_err(|_| LoginError::Handoff("the sealed query cannot be read"))?;
         let known = cookies.credential(&http, Kind::Authenticate, origin.is_secure());
-        return match login.take_wish(&wish, known, &attempts).await? {
-            Step::Depart(departure) => depart(departure, origin),
-            Step::Arrive(arrival) => {
-                metrics.login("known");
-                arrive(arrival, origin, &cookies)
-            }
-        };
+        let session = cookies.credential(&http, Kind::Session, origin.is_secure());
+        let step = login
+            .take_wish(&wish, known, session, pick, &attempts)
+            .await?;
+        return go(step, &here, &parameters, &cookies, &metrics);
     }
     let tries = Cookies::tries(&http, origin);
-    let requested = parameters.one("pomerium_redirect_uri").ok().flatten();
-    let departure = login
-        .begin(
-            &here.place,
-            requested.as_deref(),
-            &attempts,
-            tries.as_deref(),
-        )
+    let page = parameters.one("pomerium_redirect_uri").ok().flatten();
+    let opening = Opening {
+        page: page.as_deref(),
+        brought: Brought {
+            prompt: parameters.one("prompt")?,
+            login_hint: parameters.one("login_hint")?,
+            acr_values: parameters.one("acr_values")?,
+            max_age: parameters.one("max_age")?,
+        },
+        pick,
+    };
+    let step = login
+        .begin(&here.place, &opening, &attempts, tries.as_deref())
         .await?;
-    depart(departure, origin)
+    go(step, &here, &parameters, &cookies, &metrics)
 }
 
-/// `/oauth2/callback`: the provider sends the browser back.
+fn go(
+    step: Step,
+    here: &Here,
+    parameters: &Parameters,
+    cookies: &Cookies,
+    metrics: &Metrics,
+) -> Result<HttpResponse, WebError> {
+    let origin = &here.place.origin;
+    match step {
+        Step::Depart(departure) => depart(departure, origin),
+        Step::Arrive(arrival) => {
+            metrics.login("known");
+            arrive(arrival, origin, cookies)
+        }
+        Step::Choose(offered) => choice::page(offered, here, &parameters.0),
+        Step::Consent(question) => program::ask(here.shell, origin, *question),
+    }
+}
+
+/// `/oauth2/callback`, and below it the further providers' own: one sends the browser back.
 pub(super) async fn callback(
     http: HttpRequest,
     here: Here,
@@ -75,7 +107,14 @@ pub(super) async fn callback(
     let known = cookies.credential(&http, Kind::Authenticate, origin.is_secure());
     let session = cookies.credential(&http, Kind::Session, origin.is_secure());
     let outcome = login
-        .finish(state.as_deref(), &answer, &attempts, known, session)
+        .finish(
+            http.path(),
+            state.as_deref(),
+            &answer,
+            &attempts,
+            known,
+            session,
+        )
         .await;
     metrics.login(if outcome.is_ok() {
         "success"
@@ -93,6 +132,9 @@ fn depart(departure: Departure, origin: &Origin) -> Result<HttpResponse, WebErro
     }
     if let Some(tries) = &departure.tries {
         add_cookie(&mut response, &Cookies::keep_tries(tries, origin))?;
+    }
+    if let Some(name) = departure.chosen {
+        add_cookie(&mut response, &Cookies::keep_choice(name, origin))?;
     }
     for id in &departure.forget {
         add_cookie(&mut response, &Cookies::delete_attempt(id, origin))?;

@@ -5,20 +5,25 @@
 
 mod account;
 mod assets;
+mod choice;
 mod cookie;
 mod csrf;
 mod error;
+mod form_post;
 mod handoff;
 mod health;
 mod here;
 mod idp;
 mod login;
 mod logout;
+mod notice;
 mod page;
+mod program;
 mod respond;
 mod routes;
 mod server;
 mod single_logout;
+mod verification;
 mod verify;
 mod well_known;
 

@@ -143,6 +143,29 @@ pub(super) struct SignInPage {
     pub(super) reference: String,
 }
 
+/// One provider to sign in with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    /// Where its sign-in begins.
+    pub(super) href: String,
+    /// Its name, as the operator calls it.
+    pub(super) name: String,
+    /// Whether it was chosen the last time.
+    pub(super) was_last: bool,
+}
+
+/// At which provider?
+#[derive(Template)]
+#[template(path = "choose.html")]
+pub(super) struct ChoosePage {
+    /// What is around it.
+    pub(super) shell: Shell,
+    /// The host that the person signs in for.
+    pub(super) host: String,
+    /// The providers, in this order.
+    pub(super) ways: Vec<Way>,
+}
+
 /// Sign out? Asked where a sign-out could have been begun by another site.
 #[derive(Template)]
 #[template(path = "sign_out.html")]
@@ -153,6 +176,8 @@ pub(super) struct SignOutPage {
     pub(super) host: String,
     /// Goes with the sign-out form.
     pub(super) csrf: String,
+    /// Where the person wants to go on to, as it was asked for: looked at when the form comes back.
+    pub(super) onward: Option<String>,
 }
 
 /// The session has ended.
@@ -169,8 +194,42 @@ pub(super) struct SignedOutPage {
     pub(super) may_stay: bool,
     /// Where the provider signs the person out too.
     pub(super) away: Option<String>,
+    /// Where the person goes on to.
+    pub(super) onward: Option<String>,
     /// Where signing in begins anew.
     pub(super) again: String,
+}
+
+/// May a program act as you?
+#[derive(Template)]
+#[template(path = "consent.html")]
+pub(super) struct ConsentPage {
+    /// What is around it.
+    pub(super) shell: Shell,
+    /// The authenticate host.
+    pub(super) host: String,
+    /// The application's host.
+    pub(super) application: String,
+    /// The program's port, if it is on the person's computer.
+    pub(super) port: Option<u16>,
+    /// Its host, if it is not.
+    pub(super) receiver: String,
+    /// Whom it would act for.
+    pub(super) person: String,
+    /// Goes with the form, hidden.
+    pub(super) question: String,
+}
+
+/// The person has answered.
+#[derive(Template)]
+#[template(path = "consented.html")]
+pub(super) struct ConsentedPage {
+    /// What is around it.
+    pub(super) shell: Shell,
+    /// The authenticate host.
+    pub(super) host: String,
+    /// Where the way leads, a safe redirect; nowhere when it was a no.
+    pub(super) to: Option<String>,
 }
 
 #[cfg(test)]
@@ -252,6 +311,18 @@ mod tests {
             shell: SHELL,
             host: value(),
             csrf: value(),
+            onward: Some(value()),
+        };
+        let choose = ChoosePage {
+            shell: SHELL,
+            host: value(),
+            ways: [true, false]
+                .map(|was_last| Way {
+                    href: value(),
+                    name: value(),
+                    was_last,
+                })
+                .to_vec(),
         };
         let signed_out = SignedOutPage {
             shell: SHELL,
@@ -259,10 +330,30 @@ mod tests {
             provider: value(),
             may_stay: true,
             away: None,
+            onward: Some(value()),
             again: value(),
         };
 
+        let consent = |port| ConsentPage {
+            shell: SHELL,
+            host: value(),
+            application: value(),
+            port,
+            receiver: value(),
+            person: value(),
+            question: value(),
+        };
+        let consented = |to| ConsentedPage {
+            shell: SHELL,
+            host: value(),
+            to,
+        };
+
         vec![
+            consent(Some(8123)).render().unwrap(),
+            consent(None).render().unwrap(),
+            consented(Some(value())).render().unwrap(),
+            consented(None).render().unwrap(),
             account(text, 3).render().unwrap(),
             AccountPage {
                 person: None,
@@ -280,6 +371,7 @@ mod tests {
             error.render().unwrap(),
             sign_in.render().unwrap(),
             sign_out.render().unwrap(),
+            choose.render().unwrap(),
             signed_out.render().unwrap(),
         ]
     }
@@ -385,6 +477,7 @@ mod tests {
             shell: SHELL,
             host: "app.example.com".into(),
             csrf: "token".into(),
+            onward: None,
         };
 
         for page in [
@@ -396,6 +489,32 @@ mod tests {
             assert!(page.contains(token) && page.contains(form), "{page}");
             assert!(!page.contains("href=\"/.pomerium/sign_out"), "{page}");
         }
+    }
+
+    #[test]
+    fn each_provider_is_a_link_and_the_last_choice_says_so() {
+        let way = |name: &str, was_last| Way {
+            href: format!("/.pomerium/sign_in?k=a&q=b&vestibule_idp={name}"),
+            name: name.to_owned(),
+            was_last,
+        };
+        let page = ChoosePage {
+            shell: SHELL,
+            host: "app.example.com".to_owned(),
+            ways: vec![way("partners", true), way("corp", false)],
+        };
+
+        let page = page.render().unwrap();
+
+        let (first, second) = page.split_once("</li>").unwrap();
+        assert!(
+            first.contains("href=\"/.pomerium/sign_in?k=a&#38;q=b&#38;vestibule_idp=partners\""),
+            "{page}"
+        );
+        assert!(first.contains("The last one you used"), "{page}");
+        assert!(second.contains("vestibule_idp=corp"), "{page}");
+        assert!(!second.contains("The last one"), "{page}");
+        assert!(!page.contains("<form"), "{page}");
     }
 
     #[test]

@@ -30,15 +30,23 @@ pub(super) fn form_page(
     status: StatusCode,
     page: &impl Template,
 ) -> Result<HttpResponse, WebError> {
-    let mut response = self::page(status, page)?;
-    let headers = response.headers_mut();
-    headers.insert(
+    let mut response = plain_form_page(status, page)?;
+    response.headers_mut().insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(SCRIPTED),
     );
+    Ok(response)
+}
+
+/// A page with a form that only its own origin may send.
+pub(super) fn plain_form_page(
+    status: StatusCode,
+    page: &impl Template,
+) -> Result<HttpResponse, WebError> {
+    let mut response = self::page(status, page)?;
     // With `no-referrer` a browser would call the form's origin `null` (Fetch §3.2). The page's address, where a
     // secret can stand, is not told like this either.
-    headers.insert(
+    response.headers_mut().insert(
         header::REFERRER_POLICY,
         HeaderValue::from_static("strict-origin"),
     );

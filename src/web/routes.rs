@@ -8,14 +8,19 @@ use actix_web::{
 };
 
 use super::{
-    account, assets, handoff, health, idp, login, logout, single_logout, verify, well_known,
+    account, assets, form_post, handoff, health, idp, login, logout, notice, program,
+    single_logout, verification, verify, well_known,
 };
 use crate::proxy::{Forwarded, Original, ReservedNames};
 
 /// The longest form with a logout token, in bytes: as long as an ID token may be, and its name.
 const MAX_LOGOUT_TOKEN: usize = 17 * 1024;
+/// The longest sealed question about a token, in bytes.
+const MAX_QUESTION: usize = 9 * 1024;
 /// The longest form with a passkey's answer, in bytes.
 const MAX_FORM: usize = 64 * 1024;
+/// The longest notice of the authenticate side, in bytes.
+const MAX_NOTICE: usize = 2 * 1024;
 
 /// Pages and flows.
 pub(super) fn pages(config: &mut ServiceConfig) {
@@ -35,8 +40,16 @@ pub(super) fn pages(config: &mut ServiceConfig) {
         .service(web::resource("/.pomerium/jwt").route(get().to(account::jwt)))
         .service(web::resource("/.pomerium/denied").to(account::denied))
         .service(web::resource("/.pomerium/sign_in").route(get().to(login::sign_in)))
-        .service(web::resource("/oauth2/callback").route(get().to(login::callback)))
+        .service(callback("/oauth2/callback"))
+        .service(callback("/oauth2/callback/{provider}"))
         .service(web::resource("/.pomerium/callback/").route(get().to(handoff::callback)))
+        .service(
+            web::resource("/.pomerium/api/v1/login")
+                .route(get().to(program::login))
+                .default_service(web::route().to(program::login_is_get)),
+        )
+        .service(web::resource("/.pomerium/api/v1/token").route(post().to(program::token)))
+        .service(web::resource("/.pomerium/consent").route(post().to(program::consent)))
         .service(
             web::resource("/.pomerium/sign_out")
                 .route(get().to(logout::sign_out))
@@ -51,6 +64,13 @@ pub(super) fn pages(config: &mut ServiceConfig) {
                 .app_data(PayloadConfig::new(MAX_LOGOUT_TOKEN))
                 .route(post().to(single_logout::backchannel)),
         )
+        .service(
+            web::resource("/.pomerium/session_over")
+                .app_data(PayloadConfig::new(MAX_NOTICE))
+                .route(post().to(notice::session_over)),
+        )
+        .service(verification("/.pomerium/verify-access-token"))
+        .service(verification("/.pomerium/verify-identity-token"))
         .service(web::resource("/.pomerium/signed_out").route(get().to(logout::signed_out)))
         .service(web::resource("/.pomerium/assets/style.css").route(get().to(assets::style)))
         .service(web::resource("/.pomerium/assets/favicon.svg").route(get().to(assets::favicon)))
@@ -74,6 +94,13 @@ pub(super) fn pages(config: &mut ServiceConfig) {
                 || get().to(well_known::hpke_public_key),
             ));
     }
+}
+
+/// Where gates ask about tokens.
+fn verification(path: &'static str) -> actix_web::Resource {
+    web::resource(path)
+        .app_data(PayloadConfig::new(MAX_QUESTION))
+        .route(post().to(verification::verify_token))
 }
 
 /// The built-in provider.
@@ -120,6 +147,14 @@ pub(super) fn idp(config: &mut ServiceConfig) {
                 .route(post().to(idp::invitation::accept)),
         )
         .service(web::resource("/idp/assets/passkey.js").route(get().to(idp::documents::script)));
+}
+
+/// Where a provider sends people back: by a redirect, or with a form.
+fn callback(path: &str) -> actix_web::Resource {
+    web::resource(path)
+        .app_data(PayloadConfig::new(form_post::MAX_FORM))
+        .route(get().to(login::callback))
+        .route(post().to(form_post::relay))
 }
 
 /// A public document: any page may read it.

@@ -23,9 +23,11 @@ use super::{
 };
 use crate::{
     crypto::{CryptoError, Keyring},
-    flow::{Account, Authorizer, Login, Logout, Places},
-    identity::IdentityProvider,
+    flow::{
+        Account, Authorizer, Login, Logout, Places, Programs, Providers, SessionOver, TokenVerifier,
+    },
     local::LocalProvider,
+    peer::AuthenticateService,
     proxy::{ReservedNames, TrustedProxies},
     session::{SessionSettings, SessionStore},
     telemetry::Metrics,
@@ -47,6 +49,8 @@ pub struct Parts {
     pub authorizer: Arc<Authorizer>,
     /// Logs in.
     pub login: Arc<Login>,
+    /// What programs get.
+    pub programs: Arc<Programs>,
     /// Logs out.
     pub logout: Arc<Logout>,
     /// Shows people what is known of them.
@@ -58,7 +62,7 @@ pub struct Parts {
     /// For readiness.
     pub sessions: Arc<SessionStore>,
     /// For readiness.
-    pub provider: Arc<dyn IdentityProvider>,
+    pub providers: Providers,
     /// The public keys, and the proofs in forms.
     pub keyring: Arc<Keyring>,
     /// Headers that no client may send.
@@ -69,6 +73,14 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// The built-in provider, if people sign in there.
     pub local: Option<Arc<LocalProvider>>,
+    /// Says to gates whose tokens are, where people log in.
+    pub verifier: Option<Arc<TokenVerifier>>,
+    /// Follows the authenticate side's word, where that is elsewhere.
+    pub session_over: Option<Arc<SessionOver>>,
+    /// The authenticate side, where that is elsewhere; for readiness.
+    pub authenticate: Option<Arc<AuthenticateService>>,
+    /// Whether proxies may ask here.
+    pub decides: bool,
     /// Whether the pages say that this is a demonstration.
     pub is_demo: bool,
 }
@@ -77,8 +89,8 @@ pub struct Parts {
 pub struct Bound {
     /// Where pages are served.
     pub pages: SocketAddr,
-    /// Where decisions are served.
-    pub decisions: SocketAddr,
+    /// Where decisions are served, if they are.
+    pub decisions: Option<SocketAddr>,
     /// Where metrics are served.
     pub metrics: SocketAddr,
     servers: Vec<Server>,
@@ -120,13 +132,18 @@ pub enum BindError {
 /// Takes the three addresses. Nothing is served before the servers are awaited.
 pub fn bind(settings: &ServerSettings, parts: &Parts) -> Result<Bound, BindError> {
     let (pages_at, pages) = bind_pages(settings, parts)?;
-    let (decisions_at, decisions) = bind_decisions(settings, parts)?;
     let (metrics_at, metrics) = bind_metrics(settings, parts)?;
+    let (mut servers, mut decisions_at) = (vec![pages, metrics], None);
+    if parts.decides {
+        let (at, decisions) = bind_decisions(settings, parts)?;
+        decisions_at = Some(at);
+        servers.push(decisions);
+    }
     Ok(Bound {
         pages: pages_at,
         decisions: decisions_at,
         metrics: metrics_at,
-        servers: vec![pages, decisions, metrics],
+        servers,
     })
 }
 
@@ -170,6 +187,7 @@ fn bind_pages(settings: &ServerSettings, parts: &Parts) -> Result<(SocketAddr, S
             .wrap(TracingLogger::<PageSpan>::new())
             .app_data(PayloadConfig::new(MAX_BODY))
             .app_data(Data::from(Arc::clone(&parts.login)))
+            .app_data(Data::from(Arc::clone(&parts.programs)))
             .app_data(Data::from(Arc::clone(&parts.logout)))
             .app_data(Data::from(Arc::clone(&parts.account)))
             .app_data(Data::from(Arc::clone(&parts.metrics)))
@@ -178,6 +196,14 @@ fn bind_pages(settings: &ServerSettings, parts: &Parts) -> Result<(SocketAddr, S
             .app_data(published.clone())
             .app_data(cookies.clone())
             .app_data(Shell::new(parts.is_demo))
+            .configure(|config| {
+                if let Some(over) = &parts.session_over {
+                    config.app_data(Data::from(Arc::clone(over)));
+                }
+                if let Some(verifier) = &parts.verifier {
+                    config.app_data(Data::from(Arc::clone(verifier)));
+                }
+            })
             .configure(routes::pages)
             .configure(|config| {
                 if let (Some(local), Some(documents)) = (&parts.local, &documents) {
@@ -232,7 +258,12 @@ fn bind_metrics(
             App::new()
                 .app_data(Data::from(Arc::clone(&parts.metrics)))
                 .app_data(Data::from(Arc::clone(&parts.sessions)))
-                .app_data(Data::from(Arc::clone(&parts.provider)))
+                .app_data(Data::new(parts.providers.clone()))
+                .configure(|config| {
+                    if let Some(authenticate) = &parts.authenticate {
+                        config.app_data(Data::from(Arc::clone(authenticate)));
+                    }
+                })
                 .configure(routes::metrics)
         }
     )

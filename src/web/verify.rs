@@ -20,7 +20,7 @@ use super::{
     respond,
 };
 use crate::{
-    flow::{Authorizer, Credential, Question},
+    flow::{Authorizer, Bearer, Credential, Question},
     proxy::{Body, Dialect, Headers, Reply, TrustedProxies},
     telemetry::{DecisionLabels, Metrics},
 };
@@ -127,6 +127,7 @@ async fn ask(
         request: &request,
         place: place.as_ref(),
         credential,
+        bearer: bearer(http),
         id: reference,
         dialect: dialect.name(),
     };
@@ -138,25 +139,73 @@ async fn ask(
     ))
 }
 
-/// The session cookie, or else what programs show, which nothing is accepted for yet. The first that is there decides.
+/// The session cookie, or else a program's token. The first that is there decides.
 fn credential<'a>(http: &'a HttpRequest, cookies: &Cookies, secure: bool) -> Credential<'a> {
     let cookie = cookies.credential(http, Kind::Session, secure);
     if cookie != Credential::None {
         return cookie;
     }
-    let claims_to_be_ours = |value: &HeaderValue| {
+    token(http)
+}
+
+/// A token of somebody else's, for routes that take one. The scheme is written in any case (RFC 9110 §11.1).
+fn bearer(http: &HttpRequest) -> Bearer<'_> {
+    let scheme = |value: &HeaderValue| {
         let value = value.as_bytes();
-        value.starts_with(b"Pomerium ") || value.starts_with(b"Bearer Pomerium-")
+        let scheme = value.split(|byte| *byte == b' ').next().unwrap_or(value);
+        scheme.eq_ignore_ascii_case(b"bearer")
     };
-    let shown = http.headers().contains_key("x-pomerium-authorization")
-        || http
-            .headers()
-            .get_all(header::AUTHORIZATION)
-            .any(claims_to_be_ours);
-    if shown {
-        Credential::Unusable
-    } else {
-        Credential::None
+    let mut lines = http.headers().get_all(header::AUTHORIZATION);
+    let (first, is_alone) = (lines.next(), lines.next().is_none());
+    if !http.headers().get_all(header::AUTHORIZATION).any(scheme) {
+        return Bearer::None;
+    }
+    let token = first.and_then(|value| value.to_str().ok()?.split_once(' '));
+    match token {
+        Some((_, token))
+            if is_alone
+                && !token.is_empty()
+                && token.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            Bearer::Token(token)
+        }
+        _ => Bearer::Unusable,
+    }
+}
+
+/// What opens nothing, of a program.
+const NO_TOKEN: Credential<'_> = Credential::Program("");
+
+/// A program's token, in one of three forms (case-sensitive, as Pomerium's are). Beside it there is no other of them, and
+/// no other `Authorization` where it stands in one: who reads the other one could mean another person.
+fn token(http: &HttpRequest) -> Credential<'_> {
+    let headers = http.headers();
+    let is_ours = |value: &&HeaderValue| {
+        let value = value.as_bytes();
+        value.starts_with(b"Pomerium") || value.starts_with(b"Bearer Pomerium-")
+    };
+    let authorization = || headers.get_all(header::AUTHORIZATION);
+    let mut shown: Vec<Option<&[u8]>> = headers
+        .get_all("x-pomerium-authorization")
+        .map(|value| Some(value.as_bytes()))
+        .collect();
+    if authorization().any(|value| is_ours(&value)) {
+        shown.extend(authorization().map(|value| {
+            let value = value.as_bytes();
+            value
+                .strip_prefix(b"Pomerium ")
+                .or_else(|| value.strip_prefix(b"Bearer Pomerium-"))
+        }));
+    }
+    let is_fit =
+        |token: &&str| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    match shown.as_slice() {
+        [] => Credential::None,
+        [Some(token)] => std::str::from_utf8(token)
+            .ok()
+            .filter(is_fit)
+            .map_or(NO_TOKEN, Credential::Program),
+        _ => NO_TOKEN,
     }
 }
 
@@ -229,7 +278,7 @@ pub(super) async fn no_dialect(metrics: Data<Metrics>) -> HttpResponse {
 struct ActixHeaders<'a>(&'a HttpRequest);
 
 impl Headers for ActixHeaders<'_> {
-    fn each(&self, see: &mut dyn FnMut(&str, &[u8])) {
+    fn each<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a [u8])) {
         for (name, value) in self.0.headers() {
             see(name.as_str(), value.as_bytes());
         }

@@ -25,7 +25,7 @@ pub(in crate::web) async fn authorize(
         Ok(form) => sign_in::ask(&idp, StatusCode::OK, form, None),
         Err(refusal) => {
             let answer = refused(refusal)?;
-            let to = idp.path("/oauth2/callback", &answer);
+            let to = idp.back(&answer)?;
             Ok(redirect(away(&http), &to).finish())
         }
     }

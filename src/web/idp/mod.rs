@@ -50,6 +50,16 @@ impl Idp {
         self.origin().host().name().to_owned()
     }
 
+    /// Our callback for this provider, with an answer.
+    fn back(&self, answer: &[(&'static str, String)]) -> Result<SafeRedirect, WebError> {
+        let answer: Vec<_> = answer
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        SafeRedirect::callback(self.origin(), self.provider.callback(), &answer)
+            .ok_or(WebError::NotHere)
+    }
+
     /// A path of ours on this host.
     fn path(&self, path: &'static str, query: &[(&'static str, String)]) -> SafeRedirect {
         let query: Vec<_> = query

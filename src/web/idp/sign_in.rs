@@ -47,7 +47,7 @@ pub(in crate::web) async fn sign_in(
     };
     match idp.provider.sign_in(ticket, proof).await {
         Ok(Entry::Return(answer)) => {
-            let to = idp.path("/oauth2/callback", &answer);
+            let to = idp.back(&answer)?;
             go_on(&idp, to.as_str())
         }
         Ok(Entry::Desk(cookie)) => {

@@ -38,6 +38,7 @@ fn provider() -> LocalProvider {
         data_dir: "unused".into(),
     };
     LocalProvider::new(LocalParts {
+        callback: "/oauth2/callback".to_owned(),
         accounts: Arc::new(Accounts::listed(Vec::new()).unwrap()),
         keyring: Arc::new(Keyring::open(&keys).unwrap()),
         store: Arc::new(MemoryStore::default()),
@@ -51,10 +52,7 @@ fn provider() -> LocalProvider {
 }
 
 fn places() -> Places {
-    let settings = FlowSettings {
-        authenticate: Origin::parse(HERE).unwrap(),
-        cookie_domain: None,
-    };
+    let settings = FlowSettings::at(Origin::parse(HERE).unwrap());
     Places::new(Arc::new(Policy::compile(&[]).unwrap()), settings)
 }
 
