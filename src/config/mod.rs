@@ -36,13 +36,20 @@ pub use self::{
     file::Format,
     places::{Places, Segment},
     problem::{Note, Place, Problem, Problems},
+    resolve::BearerSettings,
     users::{UsersFile, UsersMark, UsersReading, load_users},
 };
 use self::{file::Subject, report::Report};
 use crate::{
-    assertion::AssertionSettings, crypto::KeySettings, flow::FlowSettings, local::LocalSettings,
-    oidc::ProviderSettings, policy::RouteSettings, session::SessionSettings,
-    telemetry::LogSettings, web::ServerSettings,
+    assertion::AssertionSettings,
+    crypto::KeySettings,
+    flow::{FlowSettings, ProgramSettings},
+    local::LocalSettings,
+    oidc::ProviderSettings,
+    policy::RouteSettings,
+    session::SessionSettings,
+    telemetry::LogSettings,
+    web::ServerSettings,
 };
 
 /// Everything that was configured, by the room that reads it.
@@ -58,11 +65,15 @@ pub struct Settings {
     pub assertion: AssertionSettings,
     /// For `flow`.
     pub flow: FlowSettings,
-    /// For `oidc`; exactly one.
-    pub provider: ProviderSettings,
+    /// For `flow`: programs that log in.
+    pub programs: ProgramSettings,
+    /// For `flow` and `oidc`: tokens of others.
+    pub bearers: BearerSettings,
+    /// For `oidc`; at least one, unless people log in elsewhere.
+    pub providers: Vec<ProviderSettings>,
     /// For `local`; none where the provider is another.
     pub local: Option<LocalSettings>,
-    /// For `policy`, in the order of the file.
+    /// For `policy`, in the order of the file; none where people only log in.
     pub routes: Vec<RouteSettings>,
     /// For `telemetry`.
     pub log: LogSettings,

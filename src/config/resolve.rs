@@ -3,18 +3,26 @@
 mod assertion;
 mod flow;
 mod foreign;
+mod gates;
 mod keys;
 mod local;
 mod log;
+mod login;
+mod program;
 mod provider;
 mod routes;
 mod server;
 mod session;
+mod sign_out;
 
+pub use self::program::BearerSettings;
 use config::Value;
 
 use super::{Places, Segment, Settings, report::Report, section::Section};
-use crate::policy::{Policy, RouteSettings, Step};
+use crate::{
+    flow::Role,
+    policy::{Policy, RouteSettings, Step},
+};
 
 /// Builds what can be built, and reports everything that cannot. What comes back counts only while the report is clean:
 /// a setting that was wrong has its default here.
@@ -25,19 +33,51 @@ pub(super) fn settings(tree: &Value, report: &Report) -> Option<(Settings, Place
     let session = session::read(&mut root);
     let assertion = assertion::read(&mut root);
     let log = log::read(&mut root);
-    let routes = routes::read(&mut root);
-    let flow = flow::read(&mut root, &routes.hosts);
+    let programs = program::read(&mut root);
+    let role = gates::role(&mut root);
+    let routes = match role {
+        Role::All | Role::Gate => routes::read(&mut root),
+        Role::Authenticate => gates::no_routes(&mut root),
+    };
+    let bearers = program::bearers(&mut root, &routes.tokens);
+    let mut flow = flow::read(&mut root, role, &routes.hosts);
+    let signed_out = sign_out::read(&mut root);
+    if let Some(flow) = &mut flow {
+        flow.settings.signed_out = signed_out;
+    }
+    gates::read(&mut root, flow.as_mut(), &routes.hosts);
+    let serves_nobody = flow.as_ref().is_some_and(|flow| {
+        flow.settings.role == Role::Authenticate && flow.settings.gates.is_empty()
+    });
+    if serves_nobody && keys.shared_secret.is_none() {
+        root.missing(
+            "gates",
+            "list the gates that people log in for, or configure the shared_secret that they have too",
+        );
+    }
     if let Some(places) = &routes.places {
         compile(&routes.settings, places, report);
     }
-    let provider = provider::read(&mut root, flow.as_ref().map(|flow| &flow.settings));
-    let local = local::read(
-        &mut root,
-        &provider,
-        server.address,
-        flow.as_ref(),
-        &routes.hosts,
-    );
+    let (providers, local) = if role == Role::Gate {
+        gates::no_providers(&mut root);
+        (Some(Vec::new()), None)
+    } else {
+        let providers = provider::read(&mut root, flow.as_ref().map(|flow| &flow.settings));
+        login::judge(
+            &routes.logins,
+            role,
+            providers.settings.as_deref(),
+            providers.local.as_deref(),
+        );
+        let local = local::read(
+            &mut root,
+            &providers,
+            server.address,
+            flow.as_ref(),
+            &routes.hosts,
+        );
+        (providers.settings, local)
+    };
     foreign::judge(&mut root);
     root.finish(&foreign::TOP);
     let settings = Settings {
@@ -46,7 +86,9 @@ pub(super) fn settings(tree: &Value, report: &Report) -> Option<(Settings, Place
         session,
         assertion,
         flow: flow?.settings,
-        provider: provider.settings?,
+        programs,
+        bearers,
+        providers: providers?,
         local,
         routes: routes.settings,
         log,

@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
 use super::item::Item;
-use crate::crypto::{Secret, SigningKeys};
+use crate::crypto::{ClientKey, Secret, SigningKeys};
 
 /// A secret and the key that named it.
 pub(super) struct Found<'a> {
@@ -93,6 +93,23 @@ impl Found<'_> {
             return None;
         }
         Some(pem)
+    }
+
+    /// PEM text of a key that a client can sign with.
+    pub fn into_client_key(self) -> Option<Secret> {
+        let key = self
+            .secret
+            .expose_text()
+            .map(|pem| ClientKey::from_pem(pem, None));
+        // Why it cannot be used stays untold, as above.
+        if key.is_none_or(|key| key.is_err()) {
+            self.item.problem(
+                "is not the PEM text of a P-256 key, or of an RSA key of 2048 bits or more",
+                "give the private key whose public half the provider knows",
+            );
+            return None;
+        }
+        Some(self.secret)
     }
 
     /// Text, as it is.

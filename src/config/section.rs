@@ -1,5 +1,7 @@
 //! One set of keys, read key by key; a key that nobody asked for is unknown.
 
+use std::sync::Arc;
+
 use config::{Map, Value, ValueKind};
 
 use super::{item::Item, problem::Problem, report::Report, suggest};
@@ -72,6 +74,11 @@ impl<'a> Section<'a> {
     /// Says that a key is needed.
     pub fn missing(&self, key: &str, mend: &str) {
         self.item.missing(key, mend);
+    }
+
+    /// The name of the file.
+    pub fn file(&self) -> Arc<str> {
+        self.item.report().file()
     }
 
     /// Tells a problem that was found elsewhere.

@@ -3,11 +3,16 @@
 mod contract;
 mod environment;
 mod formats;
+mod gates;
 mod local;
+mod login;
 mod mistakes;
 mod mutation;
 mod pomerium;
+mod program;
+mod providers;
 mod safety;
+mod sign_out;
 
 use std::{
     fs,

@@ -6,7 +6,7 @@ use super::routes::RouteHost;
 use crate::{
     address::{Host, Origin},
     config::{item::Item, section::Section},
-    flow::FlowSettings,
+    flow::{FlowSettings, Role},
 };
 
 /// Where logins happen, and the value that said so.
@@ -15,7 +15,11 @@ pub(super) struct Flow<'a> {
     pub authenticate: Item<'a>,
 }
 
-pub(super) fn read<'a>(root: &mut Section<'a>, hosts: &[RouteHost<'_>]) -> Option<Flow<'a>> {
+pub(super) fn read<'a>(
+    root: &mut Section<'a>,
+    role: Role,
+    hosts: &[RouteHost<'_>],
+) -> Option<Flow<'a>> {
     let item = root.take("authenticate_service_url");
     if item.is_none() {
         root.missing(
@@ -28,8 +32,10 @@ pub(super) fn read<'a>(root: &mut Section<'a>, hosts: &[RouteHost<'_>]) -> Optio
         .take("cookie_domain")
         .and_then(|item| cookie_domain(&item));
     if let Some(domain) = &cookie_domain {
+        // The cookie of a host elsewhere is not ours.
         let authenticate = authenticate
             .iter()
+            .filter(|_| role != Role::Gate)
             .map(|(origin, item)| (origin.host().name(), item));
         let routes = hosts.iter().map(|host| (&*host.name, &host.from));
         for (name, item) in authenticate.chain(routes) {
@@ -39,8 +45,9 @@ pub(super) fn read<'a>(root: &mut Section<'a>, hosts: &[RouteHost<'_>]) -> Optio
     let (origin, item) = authenticate?;
     Some(Flow {
         settings: FlowSettings {
-            authenticate: origin,
             cookie_domain,
+            role,
+            ..FlowSettings::at(origin)
         },
         authenticate: item,
     })

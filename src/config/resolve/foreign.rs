@@ -71,9 +71,7 @@ pub(super) const TOP: Foreign = Foreign {
                 "forward_auth_url",
                 "logo_url",
                 "primary_color",
-                "programmatic_redirect_domain_whitelist",
                 "secondary_color",
-                "signout_redirect_url",
             ],
         ),
     ],
@@ -121,8 +119,6 @@ pub(super) const TOP: Foreign = Foreign {
             &[
                 "authenticate_internal_service_url",
                 "authenticate_callback_path",
-                "bearer_token_format",
-                "idp_access_token_allowed_audiences",
             ],
             "is not supported yet",
             "remove it",
@@ -200,13 +196,7 @@ pub(super) const ROUTE: Foreign = Foreign {
             "remove it",
         ),
         (
-            &[
-                "bearer_token_format",
-                "identity_providers",
-                "idp_*",
-                "jwt_issuer_format",
-                "mcp",
-            ],
+            &["identity_providers", "idp_*", "jwt_issuer_format", "mcp"],
             "is not supported yet for a single route",
             "remove it",
         ),
@@ -229,13 +219,6 @@ pub(super) fn identity_headers(section: &mut Section<'_>) {
 
 /// Keys of which one value is harmless and another is not.
 pub(super) fn judge(root: &mut Section<'_>) {
-    if let Some(item) = root.take("services") {
-        match item.text() {
-            Some("all") => item.note(PROXY_ONLY),
-            Some(_) => item.problem("only all services together are supported yet", "write all"),
-            None => {}
-        }
-    }
     identity_headers(root);
     if let Some(item) = root.take("cookie_same_site") {
         match item.text().map(str::to_ascii_lowercase).as_deref() {

@@ -2,11 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{
-    flow::Flow,
-    provider::{Kind, Provider},
-    routes::RouteHost,
-};
+use super::{flow::Flow, provider::Providers, routes::RouteHost};
 use crate::{
     config::{
         item::Item,
@@ -19,7 +15,7 @@ use crate::{
 
 pub(super) fn read(
     root: &mut Section<'_>,
-    provider: &Provider,
+    providers: &Providers,
     listener: SocketAddr,
     flow: Option<&Flow<'_>>,
     hosts: &[RouteHost<'_>],
@@ -33,16 +29,16 @@ pub(super) fn read(
     let users_file = section.take("users_file");
     section.finish(&Foreign::NONE);
     let is_public = public.and_then(|item| item.boolean()).unwrap_or(false);
-    if provider.kind != Some(Kind::Local) {
+    let Some(callback) = &providers.local else {
         // Who misspelt the provider has one problem, not two.
-        if let (Some(item), Some(_)) = (&item, provider.kind) {
+        if let Some(item) = item.as_ref().filter(|_| providers.are_known) {
             item.key_problem(
                 "is for the built-in provider, and another one is configured",
                 "remove it, or write `provider: local`",
             );
         }
         return None;
-    }
+    };
     if !is_public {
         // Known already: here it is looked at once more, for its place.
         keep_listener_at_home(root.take("address"), listener);
@@ -60,6 +56,7 @@ pub(super) fn read(
     }
     Some(LocalSettings {
         users_file,
+        callback: callback.clone(),
         is_demo: false,
     })
 }

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use config::{Value, ValueKind};
 
-use super::{flow::require_tls, foreign};
+use super::{
+    flow::require_tls,
+    foreign,
+    login::{self, RouteLogin},
+    program::Tokens,
+};
 use crate::{
     address::{Ambiguity, Origin},
     config::{
@@ -18,7 +23,10 @@ use crate::{
 /// Everything about the routes.
 pub(super) struct Routes<'a> {
     pub settings: Vec<RouteSettings>,
+    /// What each says about bearer tokens.
+    pub tokens: Vec<Tokens<'a>>,
     pub hosts: Vec<RouteHost<'a>>,
+    pub logins: Vec<RouteLogin<'a>>,
     pub places: Option<Places>,
 }
 
@@ -58,7 +66,9 @@ const STAR: &str = "x9wildcard9x";
 pub(super) fn read<'a>(root: &mut Section<'a>) -> Routes<'a> {
     let mut routes = Routes {
         settings: Vec::new(),
+        tokens: Vec::new(),
         hosts: Vec::new(),
+        logins: Vec::new(),
         places: None,
     };
     // Pomerium called the list `policy` before it called it `routes`.
@@ -72,15 +82,28 @@ pub(super) fn read<'a>(root: &mut Section<'a>) -> Routes<'a> {
     }
     for item in items {
         // What is no route keeps its turn, so that the others keep their numbers.
-        let (settings, host) = item.section().map(route).unwrap_or_default();
+        let Some((settings, tokens, host, login)) = item.section().map(route) else {
+            routes.settings.push(RouteSettings::default());
+            routes.tokens.push(Tokens::default());
+            continue;
+        };
         routes.settings.push(settings);
+        routes.tokens.push(tokens);
         routes.hosts.extend(host);
+        routes.logins.push(login);
     }
     routes.places = Some(Places::of(list.report().file(), list.path(), list.value()));
     routes
 }
 
-fn route(mut route: Section<'_>) -> (RouteSettings, Option<RouteHost<'_>>) {
+type Read<'a> = (
+    RouteSettings,
+    Tokens<'a>,
+    Option<RouteHost<'a>>,
+    RouteLogin<'a>,
+);
+
+fn route(mut route: Section<'_>) -> Read<'_> {
     let from = route.take("from");
     if from.is_none() {
         route.missing(
@@ -88,6 +111,7 @@ fn route(mut route: Section<'_>) -> (RouteSettings, Option<RouteHost<'_>>) {
             "give the address that people visit, such as https://app.example.com",
         );
     }
+    let (asked, keys) = login::read(&mut route);
     let mut settings = RouteSettings {
         from: from
             .as_ref()
@@ -109,13 +133,15 @@ fn route(mut route: Section<'_>) -> (RouteSettings, Option<RouteHost<'_>>) {
         ),
         cors_allow_preflight: switch(&mut route, "cors_allow_preflight"),
         allow_ambiguous_path: ambiguities(&mut route),
+        login: asked,
     };
     if let Some(claims) = route.take("allowed_idp_claims") {
         settings.allowed_idp_claims = idp_claims(&claims);
     }
     foreign::identity_headers(&mut route);
+    let tokens = Tokens::read(&mut route);
     route.finish(&foreign::ROUTE);
-    (settings, from.and_then(host))
+    (settings, tokens, from.and_then(host), keys)
 }
 
 fn host(from: Item<'_>) -> Option<RouteHost<'_>> {

@@ -1,6 +1,6 @@
 //! The file that is the contract, to the letter.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use serde_json::json;
 
@@ -61,22 +61,16 @@ fn assert_is_the_contract(settings: &Settings) {
     );
     assert_eq!(
         settings.flow,
-        FlowSettings {
-            authenticate: Origin::parse("https://auth.example.com").unwrap(),
-            cookie_domain: None,
-        }
+        FlowSettings::at(Origin::parse("https://auth.example.com").unwrap())
     );
     assert_eq!(
-        settings.provider,
+        settings.providers[0],
         ProviderSettings {
-            name: "corp".to_owned(),
-            issuer: "https://idp.example.com".to_owned(),
-            client_id: "vestibule".to_owned(),
             client_secret: Some(Secret::new(CLIENT_SECRET)),
             scopes: ["openid", "profile", "email", "groups"]
                 .map(str::to_owned)
                 .to_vec(),
-            request_params: BTreeMap::new(),
+            ..ProviderSettings::plain("corp", "https://idp.example.com", "vestibule")
         }
     );
     let from = |host: &str| RouteSettings {
@@ -231,9 +225,9 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(settings.keys.data_dir, Path::new("/var/lib/vestibule"));
     assert_eq!(settings.session.idle, Duration::from_hours(8));
     assert_eq!(settings.session.absolute, Duration::from_hours(14));
-    assert_eq!(settings.provider.name, "oidc");
-    assert_eq!(settings.provider.scopes, ["openid", "profile", "email"]);
-    assert_eq!(settings.provider.client_secret, None);
+    assert_eq!(settings.providers[0].name, "oidc");
+    assert_eq!(settings.providers[0].scopes, ["openid", "profile", "email"]);
+    assert_eq!(settings.providers[0].client_secret, None);
     assert_eq!(settings.assertion.header_sets, [HeaderSet::Pomerium]);
 }
 

@@ -33,7 +33,7 @@ fn variables_win_over_the_file() {
     assert_eq!(settings.server.workers, Some(3));
     assert_eq!(settings.log.level, "debug");
     assert_eq!(settings.assertion.claim_headers.len(), 2);
-    assert_eq!(settings.provider.client_secret, Some(Secret::new("s")));
+    assert_eq!(settings.providers[0].client_secret, Some(Secret::new("s")));
     assert_eq!(settings.keys.data_dir, Path::new("/data"));
 }
 
@@ -53,8 +53,8 @@ fn the_provider_can_come_from_variables_alone() {
     .unwrap()
     .settings;
 
-    assert_eq!(settings.provider.issuer, "https://idp.example.com/");
-    assert_eq!(settings.provider.scopes, ["openid", "email", "groups"]);
+    assert_eq!(settings.providers[0].issuer, "https://idp.example.com/");
+    assert_eq!(settings.providers[0].scopes, ["openid", "email", "groups"]);
 }
 
 #[test]

@@ -152,7 +152,10 @@ fn json_may_escape_what_yaml_spells_otherwise() {
 
     let loaded = load_text("v.json", Format::Json, text, &Environment::default()).unwrap();
 
-    assert_eq!(loaded.settings.provider.client_id, "\u{e9}\u{1f511}\"\\");
+    assert_eq!(
+        loaded.settings.providers[0].client_id,
+        "\u{e9}\u{1f511}\"\\"
+    );
 }
 
 #[test]

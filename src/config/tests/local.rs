@@ -42,16 +42,20 @@ fn the_built_in_provider_needs_one_line() {
         assert_eq!(
             settings.local,
             Some(LocalSettings {
+                callback: "/oauth2/callback".to_owned(),
                 users_file: None,
                 is_demo: false
             })
         );
-        assert_eq!(settings.provider.name, "Vestibule");
-        assert_eq!(settings.provider.issuer, "http://auth.localhost:8080/idp");
-        assert_eq!(settings.provider.client_id, "vestibule");
-        assert_eq!(settings.provider.client_secret, None);
+        assert_eq!(settings.providers[0].name, "Vestibule");
         assert_eq!(
-            settings.provider.scopes,
+            settings.providers[0].issuer,
+            "http://auth.localhost:8080/idp"
+        );
+        assert_eq!(settings.providers[0].client_id, "vestibule");
+        assert_eq!(settings.providers[0].client_secret, None);
+        assert_eq!(
+            settings.providers[0].scopes,
             ["openid", "profile", "email", "groups"]
         );
     }
@@ -66,7 +70,7 @@ fn it_can_have_a_name_and_a_store_in_memory() {
         .unwrap()
         .settings;
 
-    assert_eq!(settings.provider.name, "home");
+    assert_eq!(settings.providers[0].name, "home");
     assert_eq!(settings.session.store, StoreKind::Memory);
 }
 

@@ -118,7 +118,7 @@ fn the_example_in_json_is_the_example() {
     let json = load_json(&example(&folder)).unwrap();
 
     assert_eq!(yaml.settings.routes[1..], json.settings.routes[1..]);
-    assert_eq!(yaml.settings.provider, json.settings.provider);
+    assert_eq!(yaml.settings.providers[0], json.settings.providers[0]);
 }
 
 #[test]

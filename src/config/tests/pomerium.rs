@@ -46,17 +46,17 @@ policy:
     let loaded = yaml(&text).unwrap();
 
     let settings = loaded.settings;
-    assert_eq!(settings.provider.name, "oidc");
+    assert_eq!(settings.providers[0].name, "oidc");
     assert_eq!(
-        settings.provider.issuer,
+        settings.providers[0].issuer,
         "https://idp.example.com/realms/x/"
     );
     assert_eq!(
-        settings.provider.scopes,
+        settings.providers[0].scopes,
         ["openid", "email", "offline_access"]
     );
     assert_eq!(
-        settings.provider.request_params.get("prompt").unwrap(),
+        settings.providers[0].request_params.get("prompt").unwrap(),
         "select_account"
     );
     assert_eq!(settings.session.absolute, Duration::from_hours(4));
@@ -94,7 +94,6 @@ policy:
         notes,
         [
             "insecure_server",
-            "services",
             "autocert",
             "grpc_address",
             "databroker_storage_type",
@@ -176,15 +175,9 @@ fn a_key_that_protected_somebody_is_not_ignored() {
         "remove_request_headers",
         "jwt_groups_filter",
         "xff_num_trusted_hops",
-        "bearer_token_format",
-        "idp_access_token_allowed_audiences",
     ] {
         assert_problem(&format!("{key}: x"), &format!("v.yaml:1:1: {key}: "));
     }
-    assert_problem(
-        "services: proxy",
-        "v.yaml:1:11: services: only all services",
-    );
     assert_problem(
         "cookie_same_site: strict",
         "v.yaml:1:19: cookie_same_site: cookies are always",

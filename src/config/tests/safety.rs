@@ -178,7 +178,9 @@ fn a_secret_is_taken_without_the_end_of_its_line() {
         let path = folder.write("client", format!(" s p a c e {ending}"));
         let text = format!("idp_client_secret_file: {}\n{LEAST}", path.display());
 
-        let secret = yaml(&text).unwrap().settings.provider.client_secret;
+        let secret = yaml(&text).unwrap().settings.providers[0]
+            .client_secret
+            .clone();
 
         assert_eq!(secret.unwrap().expose(), b" s p a c e ");
     }
