@@ -329,8 +329,8 @@ fn serve_full(folder: &str) {
         fs::write(format!("{folder}/cookies"), cookies).unwrap();
         let (logs, guard) = telemetry::start(&loaded.settings.log).unwrap();
         let log = logs.decisions(&loaded.settings.log);
-        let app = App::start(loaded.settings, log, Arc::new(SystemClock)).unwrap();
-        println!("listening {}", app.decisions.port());
+        let app = App::start(&loaded.settings, log, Arc::new(SystemClock)).unwrap();
+        println!("listening {}", app.decisions.unwrap().port());
         std::future::pending::<()>().await;
         drop(guard);
     });
@@ -346,9 +346,10 @@ async fn prepare(settings: &config::Settings) -> String {
     let mut cookies = String::new();
     for number in 0..SESSIONS {
         let identity = Identity {
-            provider: "corp".to_owned(),
-            issuer: "https://idp.example.com".to_owned(),
+            provider: "oidc".to_owned(),
+            issuer: "http://127.0.0.1:9".to_owned(),
             subject: format!("u-{number}"),
+            user: None,
             email: Some(Email::parse("someone@example.com").unwrap()),
             name: Some("Some One".to_owned()),
             groups: vec!["engineering".to_owned(), "everybody".to_owned()],

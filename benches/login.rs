@@ -106,7 +106,7 @@ fn serve(folder: &std::path::Path) -> u16 {
             accounts.add(account, SystemClock.now()).unwrap();
             let (lines, _writer) = gather(io::sink());
             let log = DecisionLogger::new(lines, DecisionLog::All);
-            let app = App::start(settings, log, Arc::new(SystemClock)).unwrap();
+            let app = App::start(&settings, log, Arc::new(SystemClock)).unwrap();
             sender.send(app.pages.port()).unwrap();
             std::future::pending::<()>().await;
         });

@@ -13,8 +13,9 @@ use crate::{
     address::Origin,
     clock::Clock,
     crypto::Keyring,
+    fetch::Shortcut,
     local::{LocalParts, LocalProvider, LocalSettings},
-    oidc::{ProviderSettings, Shortcut},
+    oidc::ProviderSettings,
     store::Store,
 };
 
@@ -33,6 +34,7 @@ pub(super) struct BuiltInParts<'a> {
 pub(super) struct BuiltIn {
     pub provider: Arc<LocalProvider>,
     pub people: People,
+    issuer: String,
     /// Where this process listens, as soon as it does.
     address: Arc<OnceLock<SocketAddr>>,
 }
@@ -46,13 +48,20 @@ impl BuiltIn {
             store: Arc::clone(parts.store),
             clock: Arc::clone(parts.clock),
             authenticate: parts.authenticate.clone(),
+            callback: parts.settings.callback.clone(),
             is_demo: parts.settings.is_demo,
         });
         Ok(Self {
             provider: Arc::new(provider.context("cannot prepare the built-in provider")?),
             people,
+            issuer: format!("{}/idp", parts.authenticate),
             address: Arc::default(),
         })
+    }
+
+    /// Whether these settings are its own.
+    pub(super) fn is(&self, settings: &ProviderSettings) -> bool {
+        settings.issuer == self.issuer
     }
 
     /// The provider's settings with the secret that its client and it share.

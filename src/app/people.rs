@@ -10,8 +10,8 @@ use crate::{
     clock::Clock,
     config::{UsersFile, UsersMark},
     crypto::Keyring,
+    flow::Logout,
     local::{Accounts, LocalProvider, LocalSettings},
-    session::{SessionStore, Whose},
 };
 
 /// How often it is looked whether somebody has changed the accounts.
@@ -116,7 +116,7 @@ impl List {
 pub(super) async fn watch(
     mut people: People,
     provider: Arc<LocalProvider>,
-    sessions: Arc<SessionStore>,
+    logout: Arc<Logout>,
     clock: Arc<dyn Clock>,
 ) {
     loop {
@@ -137,7 +137,7 @@ pub(super) async fn watch(
             // Whoever was given another password begins with new tries.
             provider.forgive(subject);
             let issuer = provider.issuer();
-            let ended = sessions.end_all(Whose::Person { issuer, subject }, clock.now());
+            let ended = logout.person_over(issuer, subject, clock.now());
             // They do not count in any case; a sweep tells the store once more.
             if let Err(error) = ended.await {
                 warn!(error = %error, "could not write down that sessions have ended");
@@ -182,6 +182,7 @@ mod tests {
             data_dir: folder.join("data"),
         };
         let local = LocalSettings {
+            callback: "/oauth2/callback".to_owned(),
             users_file: Some(path.to_owned()),
             is_demo: false,
         };

@@ -44,7 +44,7 @@ async fn serve(loaded: Loaded) -> Result<()> {
         signal(SignalKind::terminate()).context("signals")?,
         signal(SignalKind::interrupt()).context("signals")?,
     );
-    let app = App::start(loaded.settings, decisions, Arc::new(SystemClock))?;
+    let app = App::start(&loaded.settings, decisions, Arc::new(SystemClock))?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

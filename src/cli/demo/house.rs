@@ -88,7 +88,7 @@ impl House {
             .context("cannot write vestibule.log")?;
         let (logs, log) = telemetry::start_to(&settings.log, output)?;
         let decisions = logs.decisions(&settings.log);
-        let app = App::start(settings, decisions, Arc::new(SystemClock))?;
+        let app = App::start(&settings, decisions, Arc::new(SystemClock))?;
         let shown = application::Shown {
             pages: app.pages,
             port: plan.port,
@@ -203,7 +203,7 @@ fn site(plan: &Plan, app: &App, upstream: SocketAddr, folder: &TempDir) -> Resul
             .collect::<Result<_>>()?,
         authenticate: origin("auth")?,
         pages: app.pages,
-        decisions: app.decisions,
+        decisions: app.decisions.context("it decides nothing")?,
         front: Front::Loopback {
             addresses: plan.addresses.clone(),
             port: plan.port,

@@ -199,10 +199,14 @@ fn what_is_written_starts_and_nobody_else_reads_its_secrets() {
     target::write(&dir, &answers, &files).unwrap();
 
     let loaded = config::load(&dir.join("vestibule.yaml"), &Environment::default()).unwrap();
-    assert_eq!(loaded.settings.provider.client_id, "it: \"is\" # odd");
-    assert_eq!(loaded.settings.provider.name, "idp.example.com");
+    assert_eq!(loaded.settings.providers[0].client_id, "it: \"is\" # odd");
+    assert_eq!(loaded.settings.providers[0].name, "idp.example.com");
     assert_eq!(
-        loaded.settings.provider.client_secret.unwrap().expose(),
+        loaded.settings.providers[0]
+            .client_secret
+            .as_ref()
+            .unwrap()
+            .expose(),
         b"hunter2"
     );
     for (name, mode) in [

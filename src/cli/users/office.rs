@@ -19,6 +19,7 @@ use crate::{
     crypto::{KeySettings, SigningKeys, random_text},
     identity::Email,
     local::{Account, Accounts},
+    oidc::ProviderSettings,
 };
 
 /// What is kept in `data_dir`.
@@ -65,7 +66,7 @@ impl Office {
             bail!(
                 "{} names the provider {}, and its users are not kept here; add people there",
                 file.display(),
-                settings.provider.name
+                names(&settings.providers)
             );
         };
         let accounts = match &local.users_file {
@@ -189,6 +190,11 @@ fn who(uid: u32) -> String {
     )
 }
 
+/// What the operator calls them.
+fn names(providers: &[ProviderSettings]) -> String {
+    let names: Vec<&str> = providers.iter().map(|it| it.name.as_str()).collect();
+    names.join(", ")
+}
 #[cfg(test)]
 mod tests {
     use super::*;
