@@ -290,6 +290,7 @@ fn every_key_that_a_variable_sets_is_explained() {
 #[test]
 fn every_key_of_a_route_is_explained() {
     let source = read("src/config/resolve/routes.rs");
+    let login = read("src/config/resolve/login.rs");
     let explained = quoted(&section("Configuration"));
     let keys: BTreeSet<_> = literals(&source)
         .into_iter()
@@ -302,9 +303,62 @@ fn every_key_of_a_route_is_explained() {
         .collect();
 
     assert!(keys.len() >= 13, "{keys:?}");
-    for key in keys {
+    let asked = login.split("take(\"").skip(1);
+    let asked: Vec<_> = asked
+        .filter_map(|rest| rest.split('"').next())
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(asked.len(), 6, "{asked:?}");
+    for key in keys.into_iter().chain(asked) {
         assert!(explained.contains(&format!("….{key}")), "{key}");
     }
+}
+
+#[test]
+fn every_key_of_a_provider_is_explained() {
+    let folder = "src/config/resolve/provider";
+    let source = sources(&[
+        "src/config/resolve/provider.rs",
+        &format!("{folder}/client.rs"),
+        &format!("{folder}/meaning.rs"),
+        &format!("{folder}/quirk.rs"),
+    ]);
+    let mut explained = quoted(&section("Configuration"));
+    explained.extend(quoted(&section("Identity providers")));
+    let taken: BTreeSet<&str> = ["take(\"", "both(\""]
+        .into_iter()
+        .flat_map(|call| source.split(call).skip(1))
+        .filter_map(|rest| rest.split('"').next())
+        .filter(|key| *key != "identity_providers")
+        .collect();
+
+    assert!(taken.len() > 20, "{taken:?}");
+    for key in taken {
+        let is_explained = [key.to_owned(), format!("….{key}")]
+            .iter()
+            .any(|name| explained.contains(name))
+            || explained
+                .iter()
+                .any(|text| text.starts_with(&format!("{key}:")));
+        assert!(is_explained, "{key}");
+    }
+}
+
+#[test]
+fn every_preset_is_explained() {
+    let text = section("Identity providers");
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let explained: BTreeSet<String> = rows
+        .flat_map(|row| quoted(row.split('|').nth(1).unwrap()))
+        .filter(|name| name != "provider")
+        .collect();
+
+    let presets: BTreeSet<String> = vestibule::oidc::Preset::ALL
+        .into_iter()
+        .map(|preset| preset.name().to_owned())
+        .collect();
+
+    assert_eq!(explained, presets);
 }
 
 #[test]
@@ -355,6 +409,7 @@ fn the_metrics_are_those_of_the_source() {
 fn the_reasons_are_those_of_the_source() {
     let sources = sources(&[
         "src/flow/authorize.rs",
+        "src/flow/verdict.rs",
         "src/policy/decision.rs",
         "src/proxy/mod.rs",
         "src/web/error.rs",
@@ -418,7 +473,7 @@ fn the_cookies_are_those_of_the_source() {
         .flat_map(|row| quoted(row.split('|').nth(1).unwrap()))
         .collect();
 
-    assert_eq!(named.len(), 5, "{named:?}");
+    assert_eq!(named.len(), 7, "{named:?}");
     for name in named {
         let name = name.trim_start_matches("__Host-").trim_end_matches('…');
         assert!(source.contains(name), "{name}");

@@ -3,7 +3,7 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use url::Url;
-use vestibule::crypto::{KeySettings, Keyring, PublicKey, SealedQuery, Secret};
+use vestibule::crypto::{HandoffVersion, KeySettings, Keyring, PublicKey, SealedQuery, Secret};
 
 use crate::{
     id_token::assert_no_session,
@@ -321,6 +321,7 @@ fn a_query_that_somebody_else_sealed_is_refused() {
                 ("vestibule_nonce", "x"),
                 ("vestibule_session", &"A".repeat(43)),
             ],
+            HandoffVersion::V2,
         )
         .unwrap();
     let as_us = SealedQuery {
@@ -928,7 +929,13 @@ fn other_methods_than_get_end_no_login() {
     let first = alice.walk(&sign_in(&configuration), PROVIDER);
     for method in ["HEAD", "POST", "PUT", "OPTIONS", "DELETE"] {
         let got = alice.clone().ask(method, &first, &[], b"");
-        assert!(matches!(got.status, 404 | 405), "{method}: {}", got.status);
+        // A posted answer is carried on as a GET, and counts when that comes.
+        let refused: &[u16] = if method == "POST" {
+            &[303, 400]
+        } else {
+            &[404, 405]
+        };
+        assert!(refused.contains(&got.status), "{method}: {}", got.status);
         assert_eq!(got.all("set-cookie").count(), 0, "{method}");
     }
     assert!(provider.asked("/token").is_empty());

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
+use vestibule::crypto::SigningKeys;
 
 use crate::{
     login::{ROUTES, running},
@@ -81,7 +83,12 @@ impl Canaries {
 
 #[test]
 fn no_secret_is_written_down_even_when_everything_is() {
-    let rest = format!("{ROUTES}log: {{ level: trace }}\nshared_secret: {SHARED_SECRET}\n");
+    let key = SigningKeys::generate().unwrap();
+    let key = key.expose_text().unwrap();
+    let in_base64 = BASE64_STANDARD.encode(key);
+    let rest = format!(
+        "{ROUTES}log: {{ level: trace }}\nshared_secret: {SHARED_SECRET}\nsigning_key: {in_base64}\n"
+    );
     let (configuration, provider, vestibule) = running(&rest);
     let app = configuration.url("app");
     let mut canaries = Canaries::default();
@@ -92,8 +99,7 @@ fn no_secret_is_written_down_even_when_everything_is() {
     );
     canaries.add("the client secret", CLIENT_SECRET);
     canaries.add("a query", QUERY);
-    let key =
-        std::fs::read_to_string(vestibule.folder.path().join("data/signing_key.pem")).unwrap();
+    canaries.add("the signing key in base64", &in_base64);
     for line in key.lines().filter(|line| !line.starts_with("-----")) {
         canaries.add("the signing key", line);
     }

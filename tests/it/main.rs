@@ -9,17 +9,25 @@
 
 mod support;
 
+mod bearer;
 mod callback;
+mod code_flow;
 mod configuration;
+mod conformance;
 mod crash;
 mod demo;
 mod endpoints;
+mod faults;
 mod id_token;
 mod init;
 mod local;
 mod login;
 mod logs;
+mod presets;
+mod program;
 mod provider;
+mod provider_tls;
+mod providers;
 mod proxies;
 mod return_to;
 mod sessions;
@@ -27,3 +35,4 @@ mod shortcuts;
 mod single_logout;
 mod store_full;
 mod users;
+mod way_out;

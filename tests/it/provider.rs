@@ -29,7 +29,7 @@ fn ready(vestibule: &Vestibule) -> Value {
     clippy::disallowed_methods,
     reason = "a person waits by the machine's clock"
 )]
-fn timed<T>(act: impl FnOnce() -> T) -> (T, Duration) {
+pub fn timed<T>(act: impl FnOnce() -> T) -> (T, Duration) {
     let start = std::time::Instant::now();
     let done = act();
     (done, start.elapsed())

@@ -15,7 +15,7 @@ routes:
 ";
 
 /// `HERE` stands for the application's origin, `HOST` for its host with port.
-const HOSTILE: &[&str] = &[
+pub const HOSTILE: &[&str] = &[
     "",
     "//evil.test",
     "///evil.test",

@@ -1,6 +1,8 @@
 //! Logging out at the provider's word: what it says is followed on every host at once, and nothing that only looks like
 //! it is.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use url::Url;
 use vestibule::clock::Clock;
@@ -10,7 +12,7 @@ use crate::{
     support::{
         browser::Browser,
         in_process::InProcess,
-        misbehaving::{Draft, Key, Misbehaving},
+        misbehaving::{Draft, Key, Misbehaving, Script},
         raw::{self, Answer},
         vestibule::Configuration,
     },
@@ -26,23 +28,36 @@ routes:
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// Vestibule with a provider whose ID tokens name a session: `session-of-{person}`.
-struct House {
-    configuration: Configuration,
-    provider: Misbehaving,
-    vestibule: InProcess,
+pub struct House {
+    pub configuration: Configuration,
+    pub provider: Misbehaving,
+    pub vestibule: InProcess,
 }
 
 impl House {
-    fn new() -> Self {
-        let provider = Misbehaving::start();
-        provider.script(|script| {
-            script.id_token = std::sync::Arc::new(|draft| {
+    pub fn new() -> Self {
+        Self::with(Self::script())
+    }
+
+    /// What its provider does before anybody says otherwise.
+    pub fn script() -> Script {
+        Script {
+            discovery: Arc::new(|document| {
+                let issuer = document["issuer"].as_str().unwrap();
+                document["end_session_endpoint"] = json!(format!("{issuer}/goodbye"));
+            }),
+            id_token: Arc::new(|draft| {
                 let person = draft.claims["name"].as_str().unwrap().to_owned();
                 draft
                     .set("sid", json!(format!("session-of-{person}")))
                     .sign()
-            });
-        });
+            }),
+            ..Script::default()
+        }
+    }
+
+    pub fn with(script: Script) -> Self {
+        let provider = Misbehaving::with(script);
         let configuration = Configuration::new(ROUTES).at(&provider.issuer);
         let vestibule = InProcess::start(&configuration).knows_its_provider();
         Self {
@@ -53,7 +68,7 @@ impl House {
     }
 
     /// The cookies of a person on both hosts.
-    fn sign_in(&self, person: &str) -> [(&'static str, String); 2] {
+    pub fn sign_in(&self, person: &str) -> [(&'static str, String); 2] {
         let mut browser = Browser::named(person);
         ["app", "other"].map(|host| {
             let url = self.configuration.url(host);
@@ -62,7 +77,7 @@ impl House {
         })
     }
 
-    fn is_in(&self, cookies: &[(&'static str, String)]) -> Vec<bool> {
+    pub fn is_in(&self, cookies: &[(&'static str, String)]) -> Vec<bool> {
         cookies
             .iter()
             .map(|(host, handle)| {
@@ -73,7 +88,13 @@ impl House {
             .collect()
     }
 
-    fn draft(&self) -> Draft {
+    /// Turns the clocks of both.
+    pub fn turn(&self, seconds: i64) {
+        self.vestibule.clock.advance(seconds);
+        self.provider.advance(seconds);
+    }
+
+    pub fn draft(&self) -> Draft {
         let key = self.provider.keys()[0].clone();
         let now = self.vestibule.now();
         Draft {
@@ -92,7 +113,7 @@ impl House {
         }
     }
 
-    fn ask(&self, method: &str, host: &str, target: &str, body: &str) -> Answer {
+    pub fn ask(&self, method: &str, host: &str, target: &str, body: &str) -> Answer {
         let host = format!("{host}.localhost:{}", self.configuration.outside);
         let headers = [("Content-Type", "application/x-www-form-urlencoded")];
         raw::with_body(
@@ -106,12 +127,12 @@ impl House {
         .unwrap()
     }
 
-    fn tell(&self, token: &str) -> Answer {
+    pub fn tell(&self, token: &str) -> Answer {
         let body = format!("logout_token={token}");
         self.ask("POST", "auth", "/.pomerium/backchannel_logout", &body)
     }
 
-    fn frame(&self, query: &str) -> Answer {
+    pub fn frame(&self, query: &str) -> Answer {
         let target = format!("/.pomerium/frontchannel_logout{query}");
         self.ask("GET", "auth", &target, "")
     }
@@ -366,7 +387,7 @@ fn a_frame_of_the_provider_ends_the_session_without_a_cookie() {
 fn keys_that_nobody_knows_make_it_ask_for_keys_now_and_then_only() {
     let house = House::new();
     house.sign_in("alice");
-    let before = house.provider.asked("GET /jwks").len();
+    let before = house.provider.asked("/jwks").len();
 
     for number in 0..30 {
         let token = house
@@ -376,7 +397,7 @@ fn keys_that_nobody_knows_make_it_ask_for_keys_now_and_then_only() {
         assert_eq!(house.tell(&token).status, 400);
     }
 
-    assert!(house.provider.asked("GET /jwks").len() <= before + 1);
+    assert!(house.provider.asked("/jwks").len() <= before + 1);
 }
 
 #[test]

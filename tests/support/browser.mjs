@@ -2,9 +2,12 @@
 //
 //   node browser.mjs [--map NAME]… journey URL LOGIN
 //   node browser.mjs [--map NAME]… local-journey URL EMAIL PASSWORD DENIED_URL
+//   node browser.mjs [--map NAME]… two-domains URL LOGIN OTHER_URL
+//   node browser.mjs [--map NAME]… framed-logout URL PAGE
 //   node browser.mjs [--map NAME]… screenshot URL FILE WIDTH dark|light [LOGIN [PASSWORD]]
 //
-// `journey` opens URL, signs in at the test provider, reads the application's JSON, opens /.pomerium/, signs out there and
+// `framed-logout` opens URL at a provider that asks nothing, then the provider's PAGE, which shows ours in a
+// frame. `two-domains` opens URL, signs in at the test provider, and opens OTHER_URL. `journey` opens URL, signs in at the test provider, reads the application's JSON, opens /.pomerium/, signs out there and
 // opens URL again; it prints one JSON object. `local-journey` does so with the built-in provider: it signs in with the
 // password, registers a passkey at the desk on an authenticator that Chromium plays, signs out, signs in with the passkey,
 // opens DENIED_URL, and signs out. With a PASSWORD, `screenshot` signs in there too. `--map` resolves a name to 127.0.0.1; names below .localhost need none, and
@@ -235,6 +238,29 @@ async function localJourney(page, url, email, password, deniedUrl) {
   return report;
 }
 
+async function twoDomains(page, url, login, otherUrl) {
+  const report = { complaints: complaintsOf(page) };
+  const hops = [];
+  page.on('request', (request) => {
+    if (request.isNavigationRequest() && request.frame() === page.mainFrame()) hops.push(request.url());
+  });
+  report.opened = await open(page, url);
+  report.first = { ...await signIn(page, login), application: await applicationSays(page) };
+  hops.length = 0;
+  report.second = { ...await open(page, otherUrl), application: await applicationSays(page), hops: [...hops] };
+  report.cookies = (await page.cookies(url, otherUrl)).map(({ name, domain, httpOnly, sameSite }) => (
+    { name, domain, http_only: httpOnly, same_site: sameSite }));
+  return report;
+}
+
+async function framedLogout(page, url, framing) {
+  const report = { complaints: complaintsOf(page), opened: await open(page, url) };
+  report.cookies = (await page.cookies(url)).map(({ name, value, sameSite }) => ({ name, value, same_site: sameSite }));
+  report.framing = await open(page, framing);
+  report.frames = page.frames().slice(1).map((frame) => frame.url());
+  return report;
+}
+
 async function screenshot(page, url, file, width, scheme, login, password) {
   await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
   await page.setViewport({ width: Number(width), height: 900 });
@@ -252,10 +278,13 @@ async function screenshot(page, url, file, width, scheme, login, password) {
   return at;
 }
 
-const commands = { journey, 'local-journey': localJourney, screenshot };
+const commands = {
+  journey, 'local-journey': localJourney, 'two-domains': twoDomains, 'framed-logout': framedLogout, screenshot,
+};
 const [command, ...rest] = positionals;
 if (!Object.hasOwn(commands, command ?? '')) {
-  console.error('usage: browser.mjs journey URL LOGIN | local-journey URL EMAIL PASSWORD DENIED_URL | '
+  console.error('usage: browser.mjs journey URL LOGIN | local-journey URL EMAIL PASSWORD DENIED_URL | two-domains URL LOGIN OTHER_URL | '
+    + 'framed-logout URL PAGE | '
     + 'screenshot URL FILE WIDTH dark|light [LOGIN [PASSWORD]]');
   process.exit(2);
 }

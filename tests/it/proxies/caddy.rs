@@ -2,21 +2,22 @@
 
 use std::process::Command;
 
-use super::{APPLICATION_HOSTS, Site, swap};
+use super::{Site, swap};
 use crate::support::project;
 
 pub(super) fn command(site: &Site<'_>) -> Command {
-    let at = |host: &str| format!("http://{host}:{}", site.outside);
+    let at = |host: &&str| format!("http://{host}:{}", site.outside);
+    let applications: Vec<String> = site.applications.iter().map(at).collect();
     let text = site.read("caddy/Caddyfile");
     let text = swap(
         &text,
         "app.example.com {",
-        &format!("{} {{", APPLICATION_HOSTS.map(at).join(", ")),
+        &format!("{} {{", applications.join(", ")),
     );
     let text = swap(
         &text,
         "auth.example.com {",
-        &format!("{} {{", at("auth.localhost")),
+        &format!("{} {{", at(&site.authenticate)),
     );
     let text = format!("{{\n\tadmin off\n\tpersist_config off\n}}\n\n{text}");
     site.write("Caddyfile", &(site.change)(text));

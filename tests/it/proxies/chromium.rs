@@ -1,14 +1,17 @@
 //! A real browser behind nginx: it obeys the content security policy, and keeps cookies by its own rules.
 
-use std::process::Command;
+use std::{process::Command, sync::Arc};
 
 use serde_json::{Value, json};
+use url::form_urlencoded;
 
 use super::{ALICE, BOB, HostProxy, House};
 use crate::support::{
+    in_process::InProcess,
+    misbehaving::{Misbehaving, Reply},
     process::Process,
     project,
-    vestibule::{Idp, PASSWORD},
+    vestibule::{Configuration, Idp, PASSWORD},
 };
 
 #[test]
@@ -35,7 +38,8 @@ fn a_real_browser_comes_in_and_goes_out_again() {
     let title = hops.last().unwrap()["title"].as_str().unwrap();
     assert!(title.starts_with("Signed out"), "{title}");
     let last = hops.last().unwrap()["url"].as_str().unwrap();
-    assert_eq!(last, house.url("auth", "/.pomerium/signed_out"));
+    let back = house.url("auth", "/.pomerium/signed_out?state=");
+    assert!(last.starts_with(&back), "{last}");
     assert_eq!(
         report["again"]["at_provider"], true,
         "the provider has forgotten her too"
@@ -105,12 +109,59 @@ fn a_real_browser_comes_in_by_password_and_by_passkey() {
     }
 }
 
+#[test]
+fn a_page_of_the_provider_with_our_frame_signs_a_real_browser_out() {
+    let provider = Misbehaving::start();
+    provider.script(|script| {
+        script.id_token = Arc::new(|draft| draft.set("sid", json!("s-1")).sign());
+    });
+    let routes = "
+routes:
+  - from: http://app.localhost:{port}
+    allow_any_authenticated_user: true
+";
+    let configuration = Configuration::new(routes).at(&provider.issuer);
+    let vestibule = InProcess::start(&configuration).knows_its_provider();
+    let issuer: String = form_urlencoded::byte_serialize(provider.issuer.as_bytes()).collect();
+    let frame = format!(
+        "{}/.pomerium/frontchannel_logout?iss={issuer}&sid=s-1",
+        configuration.url("auth")
+    );
+    // What OpenID Connect Front-Channel Logout §3 has a provider show.
+    let html = format!(
+        "<!doctype html><link rel=icon href=data:,><iframe src=\"{}\"></iframe>",
+        frame.replace('&', "&amp;")
+    );
+    provider.script(|script| {
+        let page = Reply::of("text/html", &html);
+        script.answers.insert("/leave".to_owned(), page);
+    });
+    let begin = format!(
+        "{}/.pomerium/sign_in?pomerium_redirect_uri=/.pomerium/",
+        configuration.url("app")
+    );
+    let leave = format!("{}/leave", provider.issuer);
+
+    let report = browser(&["framed-logout", &begin, &leave]);
+
+    // 127.0.0.1 is another site than ours: no cookie of ours goes along into the frame.
+    assert_eq!(report["frames"], json!([frame]), "{report:#}");
+    assert_eq!(report["opened"]["status"], 200, "{report:#}");
+    let cookies = report["cookies"].as_array().unwrap();
+    let handle = cookies.iter().find(|cookie| cookie["name"] == "vestibule");
+    let handle = handle.unwrap();
+    assert_eq!(handle["same_site"], "Lax");
+    let cookie = format!("vestibule={}", handle["value"].as_str().unwrap());
+    let answer = vestibule.ask(&format!("{}/", configuration.url("app")), &cookie);
+    assert_eq!(answer.status, 401, "{report:#}");
+}
+
 /// What the browser says that it saw.
 fn journey(url: &str, login: &str) -> Value {
     browser(&["journey", url, login])
 }
 
-fn browser(arguments: &[&str]) -> Value {
+pub(super) fn browser(arguments: &[&str]) -> Value {
     let mut command = Command::new("node");
     command
         .arg(project("tests/support/browser.mjs"))

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{APPLICATION_HOSTS, Site, swap};
+use super::{Site, swap};
 use crate::support::project;
 
 pub(super) fn command(site: &Site<'_>) -> Command {
@@ -19,8 +19,8 @@ pub(super) fn command(site: &Site<'_>) -> Command {
         "/etc/haproxy/vestibule.lua",
         action.to_str().unwrap(),
     );
-    let text = swap(&text, "app.example.com", &APPLICATION_HOSTS.join(" "));
-    let text = swap(&text, "auth.example.com", "auth.localhost");
+    let text = swap(&text, "app.example.com", &site.applications.join(" "));
+    let text = swap(&text, "auth.example.com", site.authenticate);
     site.write("haproxy.cfg", &(site.change)(text));
 
     let mut command = Command::new("haproxy");

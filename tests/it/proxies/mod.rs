@@ -15,6 +15,7 @@ mod traefik;
 
 mod chromium;
 mod decisions;
+mod gates;
 mod headers;
 mod journey;
 mod outage;
@@ -146,6 +147,10 @@ struct Site<'a> {
     pages: u16,
     decisions: u16,
     application: u16,
+    /// Hosts of the application.
+    applications: &'a [&'a str],
+    /// Where people log in, as far as this proxy serves it.
+    authenticate: &'a str,
     /// A change that an operator makes to the file with the site.
     change: &'a dyn Fn(String) -> String,
 }
@@ -214,6 +219,8 @@ impl House {
             pages: configuration.pages,
             decisions: configuration.decisions,
             application: application.port,
+            applications: &APPLICATION_HOSTS,
+            authenticate: "auth.localhost",
             change,
         });
         let house = Self {

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use super::{APPLICATION_HOSTS, Site, swap};
+use super::{Site, swap};
 use crate::support::project;
 
 /// What a distribution's `nginx.conf` has around the sites; one process, so that none is left behind.
@@ -61,6 +61,6 @@ fn example(site: &Site<'_>) -> String {
         "listen 80",
         &format!("listen 127.0.0.1:{}", site.plain),
     );
-    let text = swap(&text, "app.example.com", &APPLICATION_HOSTS.join(" "));
-    swap(&text, "auth.example.com", "auth.localhost")
+    let text = swap(&text, "app.example.com", &site.applications.join(" "));
+    swap(&text, "auth.example.com", site.authenticate)
 }

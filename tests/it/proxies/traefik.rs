@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{APPLICATION_HOSTS, Site, swap};
+use super::{Site, swap};
 use crate::support::project;
 
 pub(super) fn command(site: &Site<'_>) -> Command {
@@ -36,7 +36,11 @@ pub(super) fn command(site: &Site<'_>) -> Command {
 fn routes(site: &Site<'_>) -> String {
     let text = site.read("traefik/dynamic.yaml");
     let (text, _) = text.split_once("\ntls:\n").unwrap();
-    let hosts = APPLICATION_HOSTS.map(|host| format!("Host(`{host}`)"));
+    let hosts = site
+        .applications
+        .iter()
+        .map(|host| format!("Host(`{host}`)"));
+    let hosts: Vec<String> = hosts.collect();
     let text = swap(text, "Host(`app.example.com`)", &hosts.join(" || "));
-    swap(&text, "auth.example.com", "auth.localhost")
+    swap(&text, "auth.example.com", site.authenticate)
 }

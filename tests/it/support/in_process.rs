@@ -15,7 +15,7 @@ use vestibule::{
     telemetry::{DecisionLog, DecisionLogger, gather},
 };
 
-use super::{raw, vestibule::Configuration, wait_for};
+use super::{browser::Browser, raw, vestibule::Configuration, wait_for};
 
 /// Vestibule on a thread, ended when it goes.
 pub struct InProcess {
@@ -43,7 +43,7 @@ impl Serving {
             actix_web::rt::System::new().block_on(async move {
                 let (lines, _writer) = gather(io::sink());
                 let log = DecisionLogger::new(lines, DecisionLog::All);
-                let app = App::start(settings, log, clock).unwrap();
+                let app = App::start(&settings, log, clock).unwrap();
                 started.send(()).unwrap();
                 let _ = stopped.await;
                 app.stop().await;
@@ -128,6 +128,14 @@ impl InProcess {
     /// Seconds since the epoch, by its clock.
     pub fn now(&self) -> i64 {
         self.clock.now().seconds()
+    }
+
+    /// What it says of a browser's session on the host `app`, if that session opens it.
+    pub fn lets_in(&self, configuration: &Configuration, browser: &Browser) -> Option<raw::Answer> {
+        let app = configuration.url("app");
+        let cookie = format!("vestibule={}", browser.cookie(&app, "vestibule")?);
+        let answer = self.ask(&format!("{app}/a"), &cookie);
+        (answer.status == 202).then_some(answer)
     }
 
     /// Asks as nginx does: for a GET of a URL, with a cookie.

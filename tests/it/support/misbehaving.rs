@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
+    process::{Command, Stdio},
     sync::{
         Arc, LazyLock, Mutex,
         atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
@@ -28,6 +29,8 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 use vestibule::clock::{Clock, SystemClock};
+
+use super::tls::Front;
 
 /// An answer as it goes over the wire.
 #[derive(Clone, Debug)]
@@ -71,6 +74,23 @@ impl Reply {
 
     pub fn pace(self, pace: Pace) -> Self {
         Self { pace, ..self }
+    }
+
+    /// Longer than anybody reads, by blanks, and packed so that it is short on the wire.
+    pub fn packed(mut self) -> Self {
+        self.body.extend(vec![b' '; 10 << 20]);
+        let mut gzip = Command::new("gzip")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut input, body) = (gzip.stdin.take().unwrap(), self.body);
+        let writing = thread::spawn(move || input.write_all(&body));
+        self.body = gzip.wait_with_output().unwrap().stdout;
+        writing.join().unwrap().unwrap();
+        self.headers
+            .push(("Content-Encoding".to_owned(), "gzip".to_owned()));
+        self
     }
 
     pub fn to(location: &str) -> Self {
@@ -307,7 +327,10 @@ pub struct Script {
     pub keys: Vec<Key>,
     /// Whole answers instead of the usual ones, by path.
     pub answers: BTreeMap<String, Reply>,
+    /// What becomes of the usual answers on their way out, by path.
+    pub replies: BTreeMap<String, Change<Reply>>,
     pub discovery: Change<Value>,
+    pub key_set: Change<Value>,
     /// The parameters that the browser brings back.
     pub authorization: Change<Vec<(String, String)>>,
     pub token_response: Change<Value>,
@@ -315,6 +338,12 @@ pub struct Script {
     pub userinfo: Change<Value>,
     /// How long the token endpoint thinks, at most; how long for whom is chance.
     pub thinks: Duration,
+    /// Takes a new key right before it signs.
+    pub rotates: bool,
+    /// Answers a code again and again, whoever shows it with whatever verifier.
+    pub takes_codes_again: bool,
+    /// Gives each answer of the token endpoint to whoever asks next.
+    pub swaps: bool,
 }
 
 impl Default for Script {
@@ -322,12 +351,17 @@ impl Default for Script {
         Self {
             keys: vec![Key::es256("first")],
             answers: BTreeMap::new(),
+            replies: BTreeMap::new(),
             discovery: Arc::new(|_| {}),
+            key_set: Arc::new(|_| {}),
             authorization: Arc::new(|_| {}),
             token_response: Arc::new(|_| {}),
             id_token: Arc::new(|draft| draft.sign()),
             userinfo: Arc::new(|_| {}),
             thinks: Duration::ZERO,
+            rotates: false,
+            takes_codes_again: false,
+            swaps: false,
         }
     }
 }
@@ -337,7 +371,24 @@ impl Default for Script {
 pub struct Asked {
     pub method: String,
     pub target: String,
+    /// By their names in lower case.
+    pub headers: Vec<(String, String)>,
     pub body: String,
+}
+
+impl Asked {
+    /// The value of a header, empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        value(&self.headers, name)
+    }
+
+    /// The value of a parameter of the query or the form, empty where there is none.
+    pub fn parameter(&self, name: &str) -> String {
+        let query = self.target.split_once('?').map_or("", |(_, query)| query);
+        let mut all = pairs(query);
+        all.extend(pairs(&self.body));
+        value(&all, name).to_owned()
+    }
 }
 
 /// The provider, running.
@@ -353,6 +404,8 @@ struct Shared {
     asked: Mutex<Vec<Asked>>,
     /// What each code stands for; a code is taken once.
     codes: Mutex<HashMap<String, Begun>>,
+    /// The login whose answer the next one gets, while it swaps.
+    held: Mutex<Option<Begun>>,
     people: Mutex<HashMap<String, String>>,
     count: AtomicUsize,
     ahead: AtomicI64,
@@ -360,6 +413,7 @@ struct Shared {
 }
 
 /// A login that has begun.
+#[derive(Clone)]
 struct Begun {
     nonce: String,
     challenge: String,
@@ -384,14 +438,39 @@ impl Misbehaving {
         )
     }
 
+    /// With TLS in front, at `https://{host}:…`; the port is for who does without.
+    pub fn behind(front: Front, host: &str) -> Self {
+        let outside = TcpListener::bind("127.0.0.1:0").unwrap();
+        let issuer = format!("https://{host}:{}", outside.local_addr().unwrap().port());
+        let inside = TcpListener::bind("127.0.0.1:0").unwrap();
+        let provider = Self::known_as(issuer, inside, Script::default());
+        let serving = Arc::clone(&provider.shared);
+        thread::spawn(move || {
+            for stream in outside.incoming().flatten() {
+                let (serving, front) = (Arc::clone(&serving), front.clone());
+                thread::spawn(move || {
+                    if let Some(mut stream) = front.accept(stream) {
+                        serving.serve(&mut stream);
+                    }
+                });
+            }
+        });
+        provider
+    }
+
     fn on(listener: TcpListener, script: Script) -> Self {
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        Self::known_as(issuer, listener, script)
+    }
+
+    fn known_as(issuer: String, listener: TcpListener, script: Script) -> Self {
         let port = listener.local_addr().unwrap().port();
-        let issuer = format!("http://127.0.0.1:{port}");
         let shared = Arc::new(Shared {
             issuer: issuer.clone(),
             script: Mutex::new(script),
             asked: Mutex::default(),
             codes: Mutex::default(),
+            held: Mutex::default(),
             people: Mutex::default(),
             count: AtomicUsize::new(0),
             ahead: AtomicI64::new(0),
@@ -404,7 +483,11 @@ impl Misbehaving {
                     return;
                 }
                 let serving = Arc::clone(&serving);
-                thread::spawn(move || serving.serve(stream));
+                thread::spawn(move || {
+                    let mut stream = stream;
+                    serving.serve(&mut stream);
+                    let _ = stream.shutdown(Shutdown::Both);
+                });
             }
         });
         Self {
@@ -479,21 +562,23 @@ fn pairs(text: &str) -> Vec<(String, String)> {
 }
 
 impl Shared {
-    fn serve(&self, mut stream: TcpStream) {
-        let Some(request) = self.read(&stream) else {
+    fn serve(&self, stream: &mut (impl Read + Write)) {
+        let Some(request) = self.read(stream) else {
             return;
         };
         let script = self.script.lock().unwrap().clone();
-        let reply = match script.answers.get(&request.path) {
+        let mut reply = match script.answers.get(&request.path) {
             Some(reply) => reply.clone(),
             None => self.answer(&request, &script),
         };
+        if let Some(change) = script.replies.get(&request.path) {
+            change(&mut reply);
+        }
         // Whoever asked may have gone, and has a right to.
-        let _ = write(&mut stream, &reply);
-        let _ = stream.shutdown(Shutdown::Both);
+        let _ = write(stream, &reply);
     }
 
-    fn read(&self, stream: &TcpStream) -> Option<Request> {
+    fn read(&self, stream: &mut impl Read) -> Option<Request> {
         let mut reader = BufReader::new(stream);
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
@@ -514,6 +599,7 @@ impl Shared {
         self.asked.lock().unwrap().push(Asked {
             method: method.clone(),
             target: target.clone(),
+            headers: headers.clone(),
             body: body.clone(),
         });
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
@@ -531,7 +617,9 @@ impl Shared {
             ("GET", "/.well-known/openid-configuration") => self.discovery(script),
             ("GET", "/jwks") => {
                 let keys: Vec<Value> = script.keys.iter().map(Key::jwk).collect();
-                Reply::json(&json!({ "keys": keys }))
+                let mut set = json!({ "keys": keys });
+                (script.key_set)(&mut set);
+                Reply::json(&set)
             }
             ("GET", "/authorize") => self.authorize(request, script),
             ("POST", "/token") => self.token(request, script),
@@ -591,14 +679,23 @@ impl Shared {
 
     fn token(&self, request: &Request, script: &Script) -> Reply {
         let code = value(&request.form, "code");
-        let begun = self.codes.lock().unwrap().remove(code);
+        let begun = if script.takes_codes_again {
+            self.codes.lock().unwrap().get(code).cloned()
+        } else {
+            self.codes.lock().unwrap().remove(code)
+        };
         let verifier = value(&request.form, "code_verifier");
         let hash = digest::digest(&digest::SHA256, verifier.as_bytes());
-        let Some(begun) =
-            begun.filter(|begun| begun.challenge == BASE64_URL_SAFE_NO_PAD.encode(hash.as_ref()))
-        else {
+        let Some(mut begun) = begun.filter(|begun| {
+            script.takes_codes_again
+                || begun.challenge == BASE64_URL_SAFE_NO_PAD.encode(hash.as_ref())
+        }) else {
             return Reply::json(&json!({ "error": "invalid_grant" })).status(400);
         };
+        if script.swaps {
+            let held = self.held.lock().unwrap().replace(begun.clone());
+            begun = held.unwrap_or(begun);
+        }
         let chance = u64::from(hash.as_ref()[0]);
         thread::sleep(script.thinks * u32::try_from(chance).unwrap() / 255);
         let access_token = format!("access-of-{code}");
@@ -606,7 +703,14 @@ impl Shared {
             .lock()
             .unwrap()
             .insert(access_token.clone(), begun.person.clone());
-        let key = script.keys[0].clone();
+        let key = if script.rotates {
+            let number = self.count.fetch_add(1, Ordering::SeqCst);
+            let key = Key::es256(&format!("new-{number}"));
+            self.script.lock().unwrap().keys = vec![key.clone()];
+            key
+        } else {
+            script.keys[0].clone()
+        };
         let now = SystemClock.now().seconds() + self.ahead.load(Ordering::SeqCst);
         let person = &begun.person;
         let draft = Draft {
@@ -649,14 +753,13 @@ impl Shared {
     }
 }
 
-fn write(stream: &mut TcpStream, reply: &Reply) -> std::io::Result<()> {
+fn write(stream: &mut (impl Read + Write), reply: &Reply) -> std::io::Result<()> {
     let mut head = format!("HTTP/1.1 {} X\r\nConnection: close\r\n", reply.status);
     for (name, value) in &reply.headers {
         head.push_str(&[name, ": ", value, "\r\n"].concat());
     }
-    let until_it_leaves = |stream: &mut TcpStream| stream.read(&mut [0; 64]).map(drop);
     match reply.pace {
-        Pace::Never => return until_it_leaves(stream),
+        Pace::Never => return stream.read(&mut [0; 64]).map(drop),
         Pace::After(pause) => thread::sleep(pause),
         Pace::AtOnce | Pace::Dripping | Pace::Endless(_) => {}
     }
@@ -674,11 +777,12 @@ fn write(stream: &mut TcpStream, reply: &Reply) -> std::io::Result<()> {
     }
     write!(stream, "{head}Content-Length: {}\r\n\r\n", reply.body.len())?;
     if reply.pace != Pace::Dripping {
-        return stream.write_all(&reply.body);
+        stream.write_all(&reply.body)?;
+        return stream.flush();
     }
     for byte in &reply.body {
         stream.write_all(std::slice::from_ref(byte))?;
         thread::sleep(Duration::from_secs(1));
     }
-    until_it_leaves(stream)
+    stream.read(&mut [0; 64]).map(drop)
 }

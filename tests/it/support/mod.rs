@@ -3,11 +3,13 @@
 #![allow(dead_code, reason = "each journey uses some of it")]
 
 pub mod browser;
+pub mod github;
 pub mod in_process;
 pub mod misbehaving;
 pub mod node;
 pub mod process;
 pub mod raw;
+pub mod tls;
 pub mod turned_clock;
 pub mod vestibule;
 
