@@ -24,7 +24,7 @@ use crate::{
 
 /// The modules of Basic, Config and the logout plans, and some that every relying party can take from others; those of
 /// features that are not offered are not among them.
-const MODULES: [&str; 51] = [
+const MODULES: [&str; 54] = [
     "fapi2-security-profile-final-client-test-ensure-authorization-response-with-invalid-missing-state-fails",
     "fapi2-security-profile-final-client-test-ensure-authorization-response-with-invalid-state-fails",
     "fapi2-security-profile-final-client-test-invalid-alternate-alg",
@@ -42,6 +42,7 @@ const MODULES: [&str; 51] = [
     "oidcc-client-test-discovery-issuer-mismatch",
     "oidcc-client-test-discovery-jwks-uri-keys",
     "oidcc-client-test-discovery-openid-config",
+    "oidcc-client-test-form-post-error",
     "oidcc-client-test-idtoken-sig-none",
     "oidcc-client-test-idtoken-sig-rs256",
     "oidcc-client-test-invalid-athash",
@@ -69,6 +70,8 @@ const MODULES: [&str; 51] = [
     "oidcc-client-test-rp-frontchannel-opinitlogout",
     "oidcc-client-test-rp-frontchannel-rpinitlogout",
     "oidcc-client-test-rp-init-logout",
+    "oidcc-client-test-rp-init-logout-no-state",
+    "oidcc-client-test-rp-init-logout-other-state",
     "oidcc-client-test-scope-userinfo-claims",
     "oidcc-client-test-signing-key-rotation",
     "oidcc-client-test-signing-key-rotation-just-before-signing",
@@ -539,6 +542,18 @@ fn logout() -> Vec<(&'static str, Play)> {
     vec![
         ("oidcc-client-test-rp-init-logout", Play::Runs(leaves)),
         (
+            "oidcc-client-test-rp-init-logout-no-state",
+            Play::Runs(|house| comes_back(house, |_| None)),
+        ),
+        (
+            "oidcc-client-test-rp-init-logout-other-state",
+            Play::Runs(|house| comes_back(house, |state| Some(format!("{state}x")))),
+        ),
+        (
+            "oidcc-client-test-form-post-error",
+            Play::Runs(posts_an_error),
+        ),
+        (
             "oidcc-client-test-rp-frontchannel-rpinitlogout",
             Play::Runs(|house| {
                 let bob = house.sign_in("bob");
@@ -612,6 +627,59 @@ fn named_session(house: &House) -> String {
         .append_pair("sid", "session-of-alice")
         .finish();
     format!("?{query}")
+}
+
+/// Alice signs out and wants to go on to a page of ours. She gets there with the state that the provider was given, and
+/// with what the module makes of it she does not.
+fn comes_back(house: &House, change: fn(&str) -> Option<String>) {
+    let app = house.configuration.url("app");
+    let mut browser = Browser::default();
+    let begin = format!("{app}/.pomerium/sign_in?pomerium_redirect_uri=/.pomerium/");
+    let account = browser.open(&begin);
+    let after = format!("{app}/after");
+    let goodbye = browser.submit_form(&account, &[("pomerium_redirect_uri", &after)]);
+    let refresh = goodbye.answer.header("refresh").unwrap();
+    let to = Url::parse(refresh.strip_prefix("0; url=").unwrap()).unwrap();
+    let mut pairs = to.query_pairs();
+    let (_, state) = pairs.find(|(name, _)| name == "state").unwrap();
+    let mut back = |state: Option<&str>| {
+        let mut url = Url::parse(&house.configuration.url("auth")).unwrap();
+        url.set_path("/.pomerium/signed_out");
+        if let Some(state) = state {
+            url.query_pairs_mut().append_pair("state", state);
+        }
+        browser.ask("GET", url.as_str(), &[("Accept", "text/html")], b"")
+    };
+
+    let refused = back(change(&state).as_deref());
+    let led_on = back(Some(&state));
+
+    assert_eq!((refused.status, refused.header("location")), (200, None));
+    assert_eq!(led_on.header("location"), Some(&*after));
+}
+
+/// The provider says no, by a form that the browser posts.
+fn posts_an_error(house: &House) {
+    let app = house.configuration.url("app");
+    let mut browser = Browser::default();
+    let asked = browser.walk(&format!("{app}/.pomerium/sign_in"), "/authorize?");
+    let asked = Url::parse(&asked).unwrap();
+    let mut pairs = asked.query_pairs();
+    let (_, state) = pairs.find(|(name, _)| name == "state").unwrap();
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("error", "access_denied")
+        .append_pair("state", &state)
+        .append_pair("iss", &house.provider.issuer)
+        .finish();
+    let callback = format!("{}/oauth2/callback", house.configuration.url("auth"));
+    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+
+    let posted = browser.ask("POST", &callback, &headers, form.as_bytes());
+    let page = browser.open(posted.header("location").unwrap());
+
+    assert_eq!(posted.status, 303);
+    assert_eq!(page.answer.status, 403, "{page:?}");
+    assert_eq!(browser.cookie(&app, "vestibule"), None);
 }
 
 /// Alice signs out on the page of her account: it is over at once, and the provider is told whose session ends.
