@@ -363,6 +363,11 @@ fn a_session_that_the_authenticate_side_ends_is_over_at_the_gates_too() {
     browser.submit_form(&page, &[]);
 
     street.is_out(&cookies);
+    wait_for("both gates to have written it down", || {
+        let output = street.authenticate.process.output();
+        let told = output.matches("a gate was told that a session is over");
+        (told.count() >= 2).then_some(())
+    });
     let east = Street::restarted(street.east);
     assert_eq!(east.ask(&cookies[0]).status, 401, "also after a restart");
 }
