@@ -84,6 +84,7 @@ const DOORS: &[(&str, &[&str])] = &[
         &["src/app.rs", "src/fetch/", "src/web/", "src/oidc/"],
     ),
     ("redb", &["src/store/embedded.rs"]),
+    ("redis", &["src/store/redis/"]),
     ("aws_lc_rs", &["src/crypto/"]),
     ("hpke", &["src/crypto/"]),
     // A device in software signs as a real one would.

@@ -6,6 +6,10 @@
 
 mod embedded;
 mod memory;
+mod redis;
+#[cfg(test)]
+#[path = "../../tests/it/support/redis.rs"]
+pub(crate) mod redis_server;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +17,11 @@ use std::{future::Future, pin::Pin};
 
 use thiserror::Error;
 
-pub use self::{embedded::EmbeddedStore, memory::MemoryStore};
+pub use self::{
+    embedded::EmbeddedStore,
+    memory::MemoryStore,
+    redis::{Login, Node, RedisSettings, RedisStore, Topology},
+};
 use crate::clock::Timestamp;
 
 /// What a record is found by. Callers hash what should not be readable in a stolen store.
@@ -77,11 +85,37 @@ pub trait Store: Send + Sync {
     /// Forgets `key`; whether something was there makes no difference.
     fn remove(&self, key: Key) -> StoreFuture<'_, ()>;
 
-    /// Forgets what is over at `now`; how many records that were.
+    /// Forgets what is over at `now`; how many records that were. None where the store forgets by itself.
     fn sweep(&self, now: Timestamp) -> StoreFuture<'_, usize>;
 
     /// Fails when a write would fail just now.
     fn probe(&self) -> StoreFuture<'_, ()>;
+
+    /// What others change, from now on, for one listener: whoever asks again takes it from the first. `None` where
+    /// nobody else can write.
+    fn changes(&self) -> Option<Box<dyn Changes>> {
+        None
+    }
+}
+
+/// Something that others did, or may have done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The record under this key was written, removed or forgotten.
+    Key(Key),
+    /// From here on changes can go untold. What is remembered counts no more.
+    Lost,
+    /// From here on changes are told again. It is so for the first time before it has ever been lost.
+    Regained,
+}
+
+/// The next change, when there is one.
+pub type ChangeFuture<'a> = Pin<Box<dyn Future<Output = Change> + Send + 'a>>;
+
+/// What others change. Told of at most a second after it was done, and begins lost.
+pub trait Changes: Send {
+    /// Waits for the next one.
+    fn next(&mut self) -> ChangeFuture<'_>;
 }
 
 /// The store could not do what it was asked; nothing is known of the record.

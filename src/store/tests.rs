@@ -2,7 +2,8 @@
 
 use std::{future::Future, sync::Arc};
 
-use super::*;
+use super::{redis_server::RedisServer, *};
+use crate::clock::ManualClock;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000);
 const LATER: Timestamp = Timestamp::from_seconds(2_000);
@@ -13,6 +14,27 @@ fn key(number: u8) -> Key {
 
 /// Runs `promise` against each adapter.
 async fn of_each<F: Future<Output = ()>>(promise: impl Fn(Arc<dyn Store>) -> F) {
+    of_each_that_sweeps(&promise).await;
+    let server = RedisServer::start();
+    promise(Arc::new(in_redis(&server))).await;
+}
+
+/// A store in this Redis, by a clock that stands still at [`NOW`].
+fn in_redis(server: &RedisServer) -> RedisStore {
+    let settings = RedisSettings {
+        topology: Topology::Server {
+            node: Node::Unix(server.path("redis.sock")),
+            database: 0,
+        },
+        login: Login::default(),
+        authorities: None,
+        prefix: "vestibule:".to_owned(),
+    };
+    RedisStore::new(settings, Arc::new(ManualClock::starting_at(NOW)))
+}
+
+/// Runs `promise` against each adapter that does not forget by itself.
+async fn of_each_that_sweeps<F: Future<Output = ()>>(promise: impl Fn(Arc<dyn Store>) -> F) {
     let folder = tempfile::tempdir().unwrap();
     promise(Arc::new(MemoryStore::default())).await;
     promise(Arc::new(
@@ -112,8 +134,48 @@ async fn of_many_who_put_the_same_new_key_one_wins() {
 }
 
 #[tokio::test]
-async fn a_sweep_takes_what_is_over_and_nothing_else() {
+async fn many_are_renewed_at_once_and_large_values_are_kept() {
     of_each(async |store: Arc<dyn Store>| {
+        let large = vec![0xa5; 300_000];
+        for number in 0..200 {
+            store.put(key(number), vec![number], LATER).await.unwrap();
+        }
+        store.remove(key(7)).await.unwrap();
+        let renewals = (0..200).map(|number| Renewal {
+            key: key(number),
+            value: if number == 3 {
+                large.clone()
+            } else {
+                vec![number, 1]
+            },
+            until: LATER,
+        });
+
+        store.renew(renewals.collect()).await.unwrap();
+
+        assert_eq!(store.get(key(3), NOW).await.unwrap(), Some(large.clone()));
+        assert_eq!(store.get(key(7), NOW).await.unwrap(), None);
+        assert_eq!(store.get(key(199), NOW).await.unwrap(), Some(vec![199, 1]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_record_that_is_over_when_it_is_put_is_not_found_and_gives_way() {
+    of_each(async |store: Arc<dyn Store>| {
+        store.put(key(1), b"one".to_vec(), NOW).await.unwrap();
+
+        assert_eq!(store.get(key(1), NOW).await.unwrap(), None);
+        assert!(store.put_new(key(1), Vec::new(), LATER, NOW).await.unwrap());
+        assert!(!store.put_new(key(1), Vec::new(), LATER, NOW).await.unwrap());
+        assert_eq!(store.get(key(1), NOW).await.unwrap(), Some(Vec::new()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sweep_takes_what_is_over_and_nothing_else() {
+    of_each_that_sweeps(async |store: Arc<dyn Store>| {
         for number in 0..10 {
             let until = if number < 4 { NOW } else { LATER };
             store.put(key(number), vec![number], until).await.unwrap();
