@@ -178,6 +178,18 @@ impl Endings {
             .collect()
     }
 
+    /// The store may have lost what it was told.
+    pub(super) fn tell_again(&self) {
+        let known = self.0.pin();
+        let names: Vec<Key> = known.keys().copied().collect();
+        for name in names {
+            known.update(name, |ending| Ending {
+                is_kept: false,
+                ..*ending
+            });
+        }
+    }
+
     /// Forgets what no session can be older than.
     pub(super) fn forget(&self, longest: Duration, now: Timestamp) {
         self.0
@@ -197,8 +209,16 @@ pub(super) fn record(key: Key, at: Timestamp, longest: Duration) -> Renewal {
 
 /// Whether the record of a moment ends this session. One that cannot be read ends it: nobody is let in by damage.
 pub(super) fn ends(record: &[u8], session: &Session) -> bool {
-    let Ok(bytes) = record.try_into() else {
-        return true;
-    };
-    session.signed_in <= Timestamp::from_seconds(i64::from_be_bytes(bytes))
+    moment(record).is_none_or(|at| session.signed_in <= at)
+}
+
+/// The moment of a record that can be read.
+pub(super) fn moment(record: &[u8]) -> Option<Timestamp> {
+    let bytes = record.try_into().ok()?;
+    Some(Timestamp::from_seconds(i64::from_be_bytes(bytes)))
+}
+
+/// Whether records under this key say when sessions end.
+pub(super) fn is_name(key: &Key) -> bool {
+    key.as_bytes().first() == Some(&ENDING)
 }

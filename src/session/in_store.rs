@@ -4,27 +4,32 @@
 //! A decision must not wait for a disk, so the session that a browser uses stays in memory. Ending one marks it there
 //! first and in the store second: whoever was just reading the record finds the mark when it comes to keep what it
 //! read, and nobody is let in after a sign-out has been answered.
+//!
+//! Where others write to the store too, what is in memory counts only while the store reports their changes.
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
 
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use tracing::warn;
 
 use super::{
     Parent, Session, SessionError, SessionId, SessionSettings, Whose,
     ending::{self, Endings},
+    near::{Mark, Near},
 };
 use crate::{
-    clock::Timestamp,
+    clock::{Clock, Timestamp},
     crypto::Keyring,
     identity::{Grant, Identity},
-    store::{Key, Renewal, Store},
+    store::{Change, Changes, Key, Renewal, Store, StoreError},
 };
 
 /// How far the store's knowledge of when a session was last used may lag behind, and how often that is mended.
@@ -37,6 +42,13 @@ const CACHE: usize = 100_000;
 const VERSION: u8 = 2;
 /// The longest record that is read, in bytes: longer than all that a provider may say of somebody.
 const MAX_RECORD: usize = 2 * 1024 * 1024;
+
+/// How long a decision waits for the store.
+const READ_LIMIT: Duration = Duration::from_millis(500);
+/// How long it waits for a use to be written down.
+const PUT_OFF_LIMIT: Duration = Duration::from_millis(80);
+/// How long changes wait for the store to be told again what it may have lost; a sweep tells the rest.
+const RETELL_LIMIT: Duration = Duration::from_millis(300);
 
 /// What the store holds of a session, sealed.
 #[derive(Serialize, Deserialize)]
@@ -124,17 +136,23 @@ pub struct SessionStore {
     settings: SessionSettings,
     cache: papaya::HashMap<Key, Entry, foldhash::fast::RandomState>,
     endings: Endings,
+    near: Near,
+    /// What others change, until somebody watches it.
+    changes: Mutex<Option<Box<dyn Changes>>>,
 }
 
 impl SessionStore {
     /// Sessions in `store`, sealed under `keyring`.
     pub fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>, settings: SessionSettings) -> Self {
+        let changes = store.changes();
         Self {
             store,
             keyring,
             settings,
             cache: papaya::HashMap::default(),
             endings: Endings::default(),
+            near: Near::new(changes.is_none()),
+            changes: Mutex::new(changes),
         }
     }
 
@@ -175,12 +193,17 @@ impl SessionStore {
             stored_seen: AtomicI64::new(now.seconds()),
         });
         let Renewal { key, value, until } = self.record(&live, now)?;
+        let mut mark = self.near.mark();
+        mark.add(&key);
+        for name in &names {
+            mark.add(name);
+        }
         if let Some(session) = ending::provider_session(&live.session.identity) {
             let known = session.known_key();
             self.store.put(known, Vec::new(), live.session.ends).await?;
         }
         self.store.put(key, value, until).await?;
-        let live = self.keep(key, live).unwrap_or_else(|live| live);
+        let live = self.keep(key, live, &mark).unwrap_or_else(|live| live);
         self.end_if_ended(&live, &names, now);
         Ok(live)
     }
@@ -208,7 +231,7 @@ impl SessionStore {
         };
         let live = match live {
             Some(live) => live,
-            None => match self.read(id, key, now).await? {
+            None => match self.read_in_time(id, key, now).await? {
                 Some(live) => live,
                 None => return Ok(None),
             },
@@ -218,7 +241,102 @@ impl SessionStore {
         }
         // A clock that was turned back puts nothing off.
         live.seen.fetch_max(now.seconds(), Ordering::Relaxed);
+        if !self.near.is_watched() {
+            self.put_off(&live).await;
+        }
         Ok(Some(live))
+    }
+
+    /// Writes down at once that a session is used: while nothing is remembered, no sweep finds it.
+    async fn put_off(&self, live: &LiveSession) {
+        let stored = Timestamp::from_seconds(live.stored_seen.load(Ordering::Relaxed));
+        let seen = live.seen();
+        if seen.since(stored) < SEEN_LAG {
+            return;
+        }
+        let told = async {
+            let record = self.record(live, seen)?;
+            Ok::<(), SessionError>(self.store.renew(vec![record]).await?)
+        };
+        if let Ok(Ok(())) = timeout(PUT_OFF_LIMIT, told).await {
+            live.stored_seen.store(seen.seconds(), Ordering::Relaxed);
+        } else {
+            // It counts all the same: that limit is hours long, and the next use tries again.
+            warn!("could not write down that a session is used");
+        }
+    }
+
+    /// Hears of what others change, for as long as it is waited for. For a background task.
+    pub async fn watch(&self, clock: &dyn Clock) {
+        let changes = self
+            .changes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(mut changes) = changes else {
+            return std::future::pending().await;
+        };
+        loop {
+            let change = changes.next().await;
+            self.changed(change);
+            // Whoever took over from a server that failed may have missed its last writes.
+            if change == Change::Regained {
+                let told = timeout(RETELL_LIMIT, self.catch_up(clock.now())).await;
+                if !matches!(told, Ok(Ok(()))) {
+                    warn!("could not tell the store yet which sessions have ended");
+                }
+            }
+        }
+    }
+
+    /// Forgets what somebody else has changed.
+    pub fn changed(&self, change: Change) {
+        match change {
+            Change::Key(key) => {
+                self.near.changed(&key);
+                if ending::is_name(&key) {
+                    self.drop_live(|live| ending::names(&live.session).contains(&key));
+                } else {
+                    self.drop_one(key);
+                }
+            }
+            Change::Lost => {
+                self.near.watch(false);
+                self.drop_live(|_| true);
+                self.tell_again();
+            }
+            Change::Regained => {
+                self.near.watch(true);
+                self.drop_live(|_| true);
+            }
+        }
+    }
+
+    /// What was told to the store lately is told again, should it have lost that.
+    fn tell_again(&self) {
+        let cache = self.cache.pin();
+        let ended: Vec<Key> = cache
+            .iter()
+            .filter(|(_, entry)| matches!(entry, Entry::Ended(_)))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in ended {
+            cache.insert(key, Entry::Ending);
+        }
+        self.endings.tell_again();
+    }
+
+    fn drop_live(&self, is_meant: impl Fn(&LiveSession) -> bool) {
+        self.cache.pin().retain(|_, entry| match entry {
+            Entry::Live(live) => !is_meant(live),
+            Entry::Ending | Entry::Ended(_) => true,
+        });
+    }
+
+    fn drop_one(&self, key: Key) {
+        let is_live = |_: &Key, entry: &Entry| matches!(entry, Entry::Live(_));
+        // What was ended here stays so.
+        let _ = self.cache.pin().remove_if(&key, is_live);
     }
 
     /// Keeps what the provider gave for a login, for as long as the session lasts.
@@ -315,6 +433,12 @@ impl SessionStore {
     }
 
     async fn keep_ending(&self, name: Key, at: Timestamp) -> Result<(), SessionError> {
+        // Another process may know of a later moment.
+        let kept = self.store.get(name, at).await?;
+        if kept.and_then(|kept| ending::moment(&kept)) >= Some(at) {
+            self.endings.kept(name, at);
+            return Ok(());
+        }
         let Renewal { key, value, until } = ending::record(name, at, self.settings.absolute);
         self.store.put(key, value, until).await?;
         self.endings.kept(name, at);
@@ -365,10 +489,29 @@ impl SessionStore {
         Ok(self.store.probe().await?)
     }
 
+    /// Whether what is in memory counts: not while the store does not report what others change.
+    pub fn is_watched(&self) -> bool {
+        self.near.is_watched()
+    }
+
     /// How many sessions are in memory.
     pub fn cached(&self) -> usize {
         let is_live = |entry: &&Entry| matches!(entry, Entry::Live(_));
         self.cache.pin().values().filter(is_live).count()
+    }
+
+    async fn read_in_time(
+        &self,
+        id: &SessionId,
+        key: Key,
+        now: Timestamp,
+    ) -> Result<Option<Arc<LiveSession>>, SessionError> {
+        timeout(READ_LIMIT, self.read(id, key, now))
+            .await
+            .unwrap_or_else(|_| {
+                let limit = READ_LIMIT.as_millis();
+                Err(StoreError(format!("no answer within {limit} ms")).into())
+            })
     }
 
     async fn read(
@@ -377,6 +520,8 @@ impl SessionStore {
         key: Key,
         now: Timestamp,
     ) -> Result<Option<Arc<LiveSession>>, SessionError> {
+        let mut mark = self.near.mark();
+        mark.add(&key);
         let Some(sealed) = self.store.get(key, now).await? else {
             return Ok(None);
         };
@@ -386,10 +531,16 @@ impl SessionStore {
         };
         let names = ending::names(&record.session);
         for name in &names {
-            let ended = self.store.get(*name, now).await?;
-            if ended.is_some_and(|ended| ending::ends(&ended, &record.session)) {
-                return Ok(None);
-            }
+            mark.add(name);
+        }
+        let endings = names.iter().map(|name| self.store.get(*name, now));
+        let has_ended = try_join_all(endings)
+            .await?
+            .into_iter()
+            .flatten()
+            .any(|ended| ending::ends(&ended, &record.session));
+        if has_ended {
+            return Ok(None);
         }
         let seen = record.seen.seconds();
         let live = LiveSession {
@@ -399,21 +550,36 @@ impl SessionStore {
             seen: AtomicI64::new(seen),
             stored_seen: AtomicI64::new(seen),
         };
-        let Ok(live) = self.keep(key, Arc::new(live)) else {
+        let Ok(live) = self.keep(key, Arc::new(live), &mark) else {
             return Ok(None);
         };
         let has_ended = self.end_if_ended(&live, &names, now);
         Ok((!has_ended).then_some(live))
     }
 
-    /// Keeps a session in memory, or gives way to the one that is there already. `Err` when it was ended meanwhile.
-    fn keep(&self, key: Key, live: Arc<LiveSession>) -> Result<Arc<LiveSession>, Arc<LiveSession>> {
+    /// Keeps a session in memory if nobody has changed what was marked, or gives way to the one that is there already.
+    /// `Err` when it was ended meanwhile.
+    fn keep(
+        &self,
+        key: Key,
+        live: Arc<LiveSession>,
+        mark: &Mark<'_>,
+    ) -> Result<Arc<LiveSession>, Arc<LiveSession>> {
         let cache = self.cache.pin();
-        let entry = cache.get_or_insert(key, Entry::Live(Arc::clone(&live)));
-        match entry {
-            Entry::Live(first) => Ok(Arc::clone(first)),
-            Entry::Ending | Entry::Ended(_) => Err(live),
+        if !mark.holds() {
+            return match cache.get(&key) {
+                Some(Entry::Ending | Entry::Ended(_)) => Err(live),
+                Some(Entry::Live(_)) | None => Ok(live),
+            };
         }
+        let kept = match cache.get_or_insert(key, Entry::Live(Arc::clone(&live))) {
+            Entry::Live(first) => Arc::clone(first),
+            Entry::Ending | Entry::Ended(_) => return Err(live),
+        };
+        if !mark.holds() {
+            self.drop_one(key);
+        }
+        Ok(kept)
     }
 
     fn record(&self, live: &LiveSession, seen: Timestamp) -> Result<Renewal, SessionError> {

@@ -1,9 +1,9 @@
 //! When a session ends by itself.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::Session;
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, store::RedisSettings};
 
 /// How sessions are kept, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,10 +17,12 @@ pub struct SessionSettings {
 }
 
 /// Where sessions are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreKind {
     /// On disk in the data folder; survives restarts.
     Embedded,
+    /// In Redis, shared by several machines.
+    Redis(Arc<RedisSettings>),
     /// In memory; gone with the process.
     Memory,
 }

@@ -7,6 +7,7 @@ mod ending;
 mod handle;
 mod in_store;
 mod lifetime;
+mod near;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,7 @@
 //! What a session promises.
 
+mod shared;
+
 use std::{
     sync::{
         Arc,
