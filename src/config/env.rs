@@ -24,6 +24,14 @@ const SETTABLE: &[&str] = &[
     "session.store",
     "session.idle",
     "session.absolute",
+    "session.redis.url",
+    "session.redis.cluster",
+    "session.redis.username",
+    "session.redis.password",
+    "session.redis.password_file",
+    "session.redis.ca_file",
+    "session.redis.prefix",
+    "session.redis.insecure",
     "cookie_expire",
     "cookie_domain",
     "idp_provider",
@@ -112,20 +120,19 @@ pub(super) fn read(environment: &Environment, report: &Report) -> Value {
     Value::new(None, ValueKind::Table(root))
 }
 
-fn insert(root: &mut Map<String, Value>, path: &str, variable: &str, value: &str) {
+fn insert(table: &mut Map<String, Value>, path: &str, variable: &str, value: &str) {
     let origin = Origin::Environment {
         variable: variable.to_owned(),
     };
-    let leaf = origin.mark(value);
-    let Some((section, key)) = path.split_once('.') else {
-        root.insert(path.to_owned(), leaf);
+    let Some((section, rest)) = path.split_once('.') else {
+        table.insert(path.to_owned(), origin.mark(value));
         return;
     };
-    let section = root
+    let section = table
         .entry(section.to_owned())
         .or_insert_with(|| origin.mark(ValueKind::Table(Map::new())));
     if let ValueKind::Table(keys) = &mut section.kind {
-        keys.insert(key.to_owned(), leaf);
+        insert(keys, rest, variable, value);
     }
 }
 

@@ -11,6 +11,7 @@ mod mutation;
 mod pomerium;
 mod program;
 mod providers;
+mod redis;
 mod safety;
 mod sign_out;
 

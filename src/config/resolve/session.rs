@@ -1,7 +1,10 @@
 //! How long sessions last, and where they are kept.
 
-use std::time::Duration;
+mod redis;
 
+use std::{sync::Arc, time::Duration};
+
+use self::redis::read as read_redis;
 use crate::{
     config::{
         duration,
@@ -30,7 +33,7 @@ pub(super) fn read(root: &mut Section<'_>) -> SessionSettings {
         }
         Some(idle)
     });
-    let store = section.take("store").and_then(|item| store(&item));
+    let store = store(&mut section);
     section.finish(&Foreign::NONE);
     SessionSettings {
         store: store.unwrap_or(StoreKind::Embedded),
@@ -52,12 +55,32 @@ fn span(item: &Item<'_>) -> Option<Duration> {
     Some(span)
 }
 
-fn store(item: &Item<'_>) -> Option<StoreKind> {
-    match item.text()? {
+fn store(section: &mut Section<'_>) -> Option<StoreKind> {
+    let kind = section.take("store");
+    let redis = section.take("redis");
+    let name = kind.as_ref().map(Item::text);
+    if name.flatten() == Some("redis") {
+        let Some(redis) = redis else {
+            section.missing(
+                "redis",
+                "say where it is: redis: { url: redis://127.0.0.1 }",
+            );
+            return None;
+        };
+        let settings = read_redis(&redis)?;
+        return Some(StoreKind::Redis(Arc::new(settings)));
+    }
+    if let Some(redis) = redis {
+        redis.key_problem(
+            "is not used by this kind of store",
+            "write store: redis, or remove it",
+        );
+    }
+    match name?? {
         "embedded" => Some(StoreKind::Embedded),
         "memory" => Some(StoreKind::Memory),
         _ => {
-            item.problem("is no kind of store", "write embedded or memory");
+            kind?.problem("is no kind of store", "write embedded, redis or memory");
             None
         }
     }

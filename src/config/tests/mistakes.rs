@@ -11,7 +11,7 @@ verify_address: localhost:4181
 trusted_proxies: [127.0.0.1]
 authenticate_service_url: https://auth.example.com/login
 shared_secret: dG9vIHNob3J0
-session: { store: redis, idle: 8, absolute: 14h }
+session: { store: files, idle: 8, absolute: 14h }
 identity_providers:
   - provider: oidc
     client_id: vestibule
@@ -32,7 +32,7 @@ v.yaml:1:1: adress: unknown key; did you mean address?
 v.yaml:2:17: verify_address: is not an IP address with a port; write for example 127.0.0.1:4181 or [::1]:4181
 v.yaml:4:27: authenticate_service_url: is not a scheme and a host alone; write https://auth.example.com, without a path
 v.yaml:5:16: shared_secret: is not base64 of exactly 32 bytes; make one with `openssl rand -base64 32`
-v.yaml:6:19: session.store: is no kind of store; write embedded or memory
+v.yaml:6:19: session.store: is no kind of store; write embedded, redis or memory
 v.yaml:6:32: session.idle: must be a text, and is a number; write a number with its unit: 90s, 30m, 8h, 7d
 v.yaml:10:13: identity_providers[0].issuer: is plain http, and the host is not this machine; write https
 v.yaml:13:5: routes[0].allowed_user: unknown key; did you mean allowed_users?
