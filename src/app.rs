@@ -64,6 +64,7 @@ impl App {
             });
         }
         tasks.spawn(tasks::sweep(&ground, &metrics));
+        tasks.spawn(tasks::watch_sessions(&ground));
         if let Some(it) = proof.built_in {
             it.listens_at(pages);
             tasks.spawn(people::watch(

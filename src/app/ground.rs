@@ -11,7 +11,7 @@ use crate::{
     crypto::{KeySettings, Keyring},
     policy::Policy,
     session::{SessionStore, StoreKind},
-    store::{EmbeddedStore, MemoryStore, Store},
+    store::{EmbeddedStore, MemoryStore, RedisSettings, RedisStore, Store},
 };
 
 /// Keys, rules, and what is remembered.
@@ -31,7 +31,7 @@ impl Ground {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
             anyhow::anyhow!(lines.join("\n"))
         })?;
-        let store = open_store(settings.session.store, &settings.keys.data_dir)?;
+        let store = open_store(&settings.session.store, &settings.keys.data_dir, &clock)?;
         let sessions = SessionStore::new(
             Arc::clone(&store),
             Arc::clone(&keyring),
@@ -76,12 +76,16 @@ fn make_private_folder(path: &Path) -> Result<()> {
         .with_context(|| format!("cannot make data_dir {}", path.display()))
 }
 
-fn open_store(kind: StoreKind, data_dir: &Path) -> Result<Arc<dyn Store>> {
+fn open_store(kind: &StoreKind, data_dir: &Path, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>> {
     Ok(match kind {
         StoreKind::Embedded => {
             let path = data_dir.join("sessions.redb");
             Arc::new(EmbeddedStore::open(&path).context("cannot open the session store")?)
         }
+        StoreKind::Redis(settings) => Arc::new(RedisStore::new(
+            RedisSettings::clone(settings),
+            Arc::clone(clock),
+        )),
         StoreKind::Memory => Arc::new(MemoryStore::default()),
     })
 }

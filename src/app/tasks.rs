@@ -51,6 +51,12 @@ async fn sweep_by(
     }
 }
 
+/// Hears what other machines change.
+pub(super) fn watch_sessions(ground: &Ground) -> impl Future<Output = ()> + use<> {
+    let (sessions, clock) = (Arc::clone(&ground.sessions), Arc::clone(&ground.clock));
+    async move { sessions.watch(&*clock).await }
+}
+
 /// Asks a provider for its metadata, again and again.
 pub(super) async fn watch_provider(
     client: Client,
