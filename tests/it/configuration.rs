@@ -91,7 +91,7 @@ metrics_address: 127.0.0.1:{}
 authenticate_service_url: https://auth.example.com/login
 shared_secret: dG9vIHNob3J0
 sesion: {{ idle: 8h }}
-session: {{ store: redis, absolute: 14 }}
+session: {{ store: file, absolute: 14 }}
 trusted_proxies: [0.0.0.0/0]
 identity_providers:
   - provider: oidc

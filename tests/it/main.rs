@@ -29,6 +29,7 @@ mod provider;
 mod provider_tls;
 mod providers;
 mod proxies;
+mod redis;
 mod return_to;
 mod sessions;
 mod shortcuts;

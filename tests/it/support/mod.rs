@@ -9,6 +9,8 @@ pub mod misbehaving;
 pub mod node;
 pub mod process;
 pub mod raw;
+pub mod redis;
+pub mod tcp_proxy;
 pub mod tls;
 pub mod turned_clock;
 pub mod vestibule;
