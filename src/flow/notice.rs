@@ -198,6 +198,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_handed_over_after_its_end_was_told_is_over() {
+        let gate = Gate::new();
+        let over = notice(1, 2, "one", AUTHENTICATE, START);
+        assert_eq!(gate.over.hear(&over).await.unwrap(), 0);
+
+        // The answer was under way, or somebody held it back.
+        let late = gate.begin("one").await;
+
+        assert!(!gate.lives(&late).await);
+        let other = gate.begin("two").await;
+        assert!(gate.lives(&other).await);
+    }
+
+    #[tokio::test]
     async fn nobody_else_ends_a_session() {
         let gate = Gate::new();
         let session = gate.begin("one").await;

@@ -82,30 +82,60 @@ impl Whose<'_> {
     }
 }
 
+/// A name under which a session can end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Name {
+    pub(super) key: Key,
+    /// Whether somebody can sign in under it again. Where nobody can, an end is one for good: what is handed over late,
+    /// or was begun by a clock that is ahead, is over too.
+    comes_again: bool,
+}
+
+impl Name {
+    /// Whether an end at that moment is one of this session.
+    fn is_ended(self, at: Timestamp, session: &Session) -> bool {
+        !self.comes_again || session.signed_in <= at
+    }
+}
+
 /// Everything under which somebody's sessions can end.
-pub(super) fn names(session: &Session) -> Vec<Key> {
+pub(super) fn names(session: &Session) -> Vec<Name> {
     let identity = &session.identity;
     let person = Whose::Person {
         issuer: &identity.issuer,
         subject: &identity.subject,
     };
-    let parent = session.parent.as_ref().map(|parent| Whose::Parent {
-        authenticate: &parent.authenticate,
-        label: &parent.label,
-    });
-    let session = Whose::Session {
+    let again = [Some(person), provider_session(identity)];
+    let own = Whose::Session {
         label: &session.label,
     };
-    [
-        Some(person),
-        provider_session(identity),
-        parent,
-        Some(session),
-    ]
-    .into_iter()
-    .flatten()
-    .map(Whose::key)
-    .collect()
+    let once = Name {
+        key: own.key(),
+        comes_again: false,
+    };
+    again
+        .into_iter()
+        .flatten()
+        .map(|whose| Name {
+            key: whose.key(),
+            comes_again: true,
+        })
+        .chain(parent(session))
+        .chain([once])
+        .collect()
+}
+
+/// The session of the authenticate side that this one was handed over from, if it was.
+pub(super) fn parent(session: &Session) -> Option<Name> {
+    let parent = session.parent.as_ref()?;
+    let whose = Whose::Parent {
+        authenticate: &parent.authenticate,
+        label: &parent.label,
+    };
+    Some(Name {
+        key: whose.key(),
+        comes_again: false,
+    })
 }
 
 /// The provider's own session, if it names one.
@@ -150,20 +180,21 @@ impl Endings {
     }
 
     /// Whether a session with these names has ended here.
-    pub(super) fn has_ended(&self, names: &[Key], session: &Session) -> bool {
+    pub(super) fn has_ended(&self, names: &[Name], session: &Session) -> bool {
         let known = self.0.pin();
-        names
-            .iter()
-            .filter_map(|name| known.get(name))
-            .any(|ending| session.signed_in <= ending.at)
+        names.iter().any(|name| {
+            let ending = known.get(&name.key);
+            ending.is_some_and(|ending| name.is_ended(ending.at, session))
+        })
     }
 
     /// The first moment at which somebody with these names can sign in again.
-    pub(super) fn after(&self, names: &[Key], now: Timestamp) -> Timestamp {
+    pub(super) fn after(&self, names: &[Name], now: Timestamp) -> Timestamp {
         let known = self.0.pin();
         names
             .iter()
-            .filter_map(|name| known.get(name))
+            .filter(|name| name.comes_again)
+            .filter_map(|name| known.get(&name.key))
             .map(|ending| ending.at + Duration::from_secs(1))
             .fold(now, Timestamp::max)
     }
@@ -208,8 +239,8 @@ pub(super) fn record(key: Key, at: Timestamp, longest: Duration) -> Renewal {
 }
 
 /// Whether the record of a moment ends this session. One that cannot be read ends it: nobody is let in by damage.
-pub(super) fn ends(record: &[u8], session: &Session) -> bool {
-    moment(record).is_none_or(|at| session.signed_in <= at)
+pub(super) fn ends(record: &[u8], name: Name, session: &Session) -> bool {
+    moment(record).is_none_or(|at| name.is_ended(at, session))
 }
 
 /// The moment of a record that can be read.
@@ -221,4 +252,11 @@ pub(super) fn moment(record: &[u8]) -> Option<Timestamp> {
 /// Whether records under this key say when sessions end.
 pub(super) fn is_name(key: &Key) -> bool {
     key.as_bytes().first() == Some(&ENDING)
+}
+
+/// Whether an end at `now` of what goes by `ended` is one of the session with these names.
+pub(super) fn is_one_of(names: &[Name], ended: Key, now: Timestamp, session: &Session) -> bool {
+    names
+        .iter()
+        .any(|name| name.key == ended && name.is_ended(now, session))
 }

@@ -22,7 +22,7 @@ use tracing::warn;
 
 use super::{
     Parent, Session, SessionError, SessionId, SessionSettings, Whose,
-    ending::{self, Endings},
+    ending::{self, Endings, Name},
     near::{Mark, Near},
 };
 use crate::{
@@ -196,7 +196,7 @@ impl SessionStore {
         let mut mark = self.near.mark();
         mark.add(&key);
         for name in &names {
-            mark.add(name);
+            mark.add(&name.key);
         }
         if let Some(session) = ending::provider_session(&live.session.identity) {
             let known = session.known_key();
@@ -204,12 +204,21 @@ impl SessionStore {
         }
         self.store.put(key, value, until).await?;
         let live = self.keep(key, live, &mark).unwrap_or_else(|live| live);
-        self.end_if_ended(&live, &names, now);
+        let is_over = self.end_if_ended(&live, &names, now);
+        // What was handed over may have ended on its way here, and been heard of before a restart.
+        let parent = ending::parent(&live.session);
+        if is_over
+            || self
+                .ended_in_store(parent.as_slice(), &live.session, now)
+                .await?
+        {
+            self.remove(key, now).await?;
+        }
         Ok(live)
     }
 
     /// A session may have ended while it was read or begun: whoever ended it did not find it in memory then.
-    fn end_if_ended(&self, live: &LiveSession, names: &[Key], now: Timestamp) -> bool {
+    fn end_if_ended(&self, live: &LiveSession, names: &[Name], now: Timestamp) -> bool {
         let has_ended = self.endings.has_ended(names, &live.session);
         if has_ended {
             self.cache.pin().insert(live.key, Entry::Ended(now));
@@ -295,7 +304,11 @@ impl SessionStore {
             Change::Key(key) => {
                 self.near.changed(&key);
                 if ending::is_name(&key) {
-                    self.drop_live(|live| ending::names(&live.session).contains(&key));
+                    self.drop_live(|live| {
+                        ending::names(&live.session)
+                            .iter()
+                            .any(|name| name.key == key)
+                    });
                 } else {
                     self.drop_one(key);
                 }
@@ -421,9 +434,7 @@ impl SessionStore {
                 Entry::Live(live) => Some((key, &live.session)),
                 Entry::Ending | Entry::Ended(_) => None,
             })
-            .filter(|(_, session)| {
-                session.signed_in <= now && ending::names(session).contains(&name)
-            })
+            .filter(|(_, session)| ending::is_one_of(&ending::names(session), name, now, session))
             .map(|(key, _)| *key)
             .collect();
         for key in &over {
@@ -531,15 +542,9 @@ impl SessionStore {
         };
         let names = ending::names(&record.session);
         for name in &names {
-            mark.add(name);
+            mark.add(&name.key);
         }
-        let endings = names.iter().map(|name| self.store.get(*name, now));
-        let has_ended = try_join_all(endings)
-            .await?
-            .into_iter()
-            .flatten()
-            .any(|ended| ending::ends(&ended, &record.session));
-        if has_ended {
+        if self.ended_in_store(&names, &record.session, now).await? {
             return Ok(None);
         }
         let seen = record.seen.seconds();
@@ -555,6 +560,20 @@ impl SessionStore {
         };
         let has_ended = self.end_if_ended(&live, &names, now);
         Ok((!has_ended).then_some(live))
+    }
+
+    async fn ended_in_store(
+        &self,
+        names: &[Name],
+        session: &Session,
+        now: Timestamp,
+    ) -> Result<bool, SessionError> {
+        let records = names.iter().map(|name| self.store.get(name.key, now));
+        let ended = try_join_all(records).await?;
+        Ok(names
+            .iter()
+            .zip(ended)
+            .any(|(name, ended)| ended.is_some_and(|ended| ending::ends(&ended, *name, session))))
     }
 
     /// Keeps a session in memory if nobody has changed what was marked, or gives way to the one that is there already.

@@ -547,9 +547,50 @@ async fn a_damaged_ending_lets_nobody_in() {
     let begun = sessions(&store).begin(ann(), START).await.unwrap();
     let name = ending::names(begun.session())[0];
     store
-        .put(name, b"damaged".to_vec(), START + seconds(60))
+        .put(name.key, b"damaged".to_vec(), START + seconds(60))
         .await
         .unwrap();
 
     assert!(!is_live(&sessions(&store), begun.id(), START).await);
+}
+
+#[tokio::test]
+async fn what_a_parent_hands_over_after_its_end_is_over_also_after_a_restart() {
+    let parent = |label: &str| Parent {
+        authenticate: "https://auth.example.com".to_owned(),
+        label: label.to_owned(),
+        ends: START + seconds(3_600),
+    };
+    let whose = Whose::Parent {
+        authenticate: "https://auth.example.com",
+        label: "one",
+    };
+    let store = Arc::new(MemoryStore::default());
+    let at = START + seconds(10);
+    sessions(&store).end_all(whose, at).await.unwrap();
+
+    let after = sessions(&store);
+    let begin = |label| after.begin_below(ann(), Some(parent(label)), at + seconds(5));
+    let (late, other) = (begin("one").await.unwrap(), begin("two").await.unwrap());
+
+    let now = at + seconds(6);
+    assert!(!is_live(&after, late.id(), now).await);
+    assert!(!is_live(&sessions(&store), late.id(), now).await);
+    assert!(is_live(&after, other.id(), now).await);
+}
+
+#[tokio::test]
+async fn a_session_that_is_named_ends_whatever_the_clock_was_that_began_it() {
+    let store = Arc::new(MemoryStore::default());
+    let ahead = sessions(&store);
+    let live = ahead.begin(ann(), START + seconds(3)).await.unwrap();
+    let label = &live.session().label;
+
+    ahead
+        .end_all(Whose::Session { label }, START)
+        .await
+        .unwrap();
+
+    assert!(!is_live(&ahead, live.id(), START + seconds(4)).await);
+    assert!(!is_live(&sessions(&store), live.id(), START + seconds(4)).await);
 }
