@@ -96,6 +96,10 @@ impl ProgramRedirect {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
         let host = Host::parse(authority).map_err(|_| RedirectError("not of one host"))?;
+        // `localhost.` is a name for resolvers to look up, and so anybody's who answers first.
+        if authority.ends_with('.') || authority.contains(".:") {
+            return Err(RedirectError("with a dot behind its host"));
+        }
         let receiver = if is_this_computer(&host) {
             Receiver::ThisComputer(port(authority).unwrap_or(if is_secure { 443 } else { 80 }))
         } else if is_secure {
@@ -173,6 +177,8 @@ fn port(authority: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn with(entries: &[ProgramHost]) -> ProgramSettings {
@@ -233,6 +239,11 @@ mod tests {
             "http://127.0.0.1:65536/",
             "http://localhost.evil.test/",
             "http://localhost.evil",
+            "http://localhost./",
+            "http://localhost.:8123/",
+            "http://localhost.?a",
+            "http://127.0.0.1./",
+            "https://localhost.",
             "http://app.localhost/",
             "http://evil.localhost:8123/",
             "http://127.0.0.1.nip.io/",
@@ -301,6 +312,33 @@ mod tests {
         )]);
         assert!(ProgramRedirect::listed("https://tools.example.com:8443/", &port).is_ok());
         assert!(ProgramRedirect::listed("https://tools.example.com/", &port).is_err());
+    }
+
+    proptest! {
+        /// Whatever is taken leads a browser's own parser to whom the person was told of.
+        #[test]
+        fn no_address_means_another_to_a_browser(
+            text in r"https?:/{1,3}(localhost|127\.0\.0\.1|127\.1|0x7f\.1|\[::1\]|\[0:0::1\]|tools\.example\.com|evil\.test)?[@.:/\\?#%;&a0-9-]{0,6}(localhost|127\.0\.0\.1|tools\.example\.com|evil\.test)?[.:/?0-9@]{0,8}"
+        ) {
+            let list = with(&[ProgramHost::ThisComputer, tools()]);
+            if let Ok(redirect) = ProgramRedirect::listed(&text, &list) {
+                let url = url::Url::parse(&redirect.with(TOKEN, "a")).unwrap();
+                let host = url.host_str().unwrap();
+                match redirect.receiver() {
+                    Receiver::ThisComputer(port) => {
+                        prop_assert!(host == "localhost" || host == "[::1]" || host.starts_with("127."), "{text}");
+                        prop_assert_eq!(url.port_or_known_default(), Some(*port));
+                    }
+                    Receiver::Host(_) => {
+                        prop_assert_eq!(host, "tools.example.com");
+                        prop_assert_eq!(url.scheme(), "https");
+                    }
+                }
+                prop_assert_eq!(url.username(), "");
+                prop_assert_eq!(url.fragment(), None);
+                prop_assert_eq!(url.query_pairs().filter(|(name, _)| name == TOKEN).count(), 1);
+            }
+        }
     }
 
     #[test]
