@@ -202,6 +202,13 @@ fn host(entry: &Text<'_>) -> Option<ProgramHost> {
             "is this computer, whose programs are meant by localhost alone",
             "write localhost",
         ),
+        // A host leaves these out, and without a port each is meant.
+        Ok(_) if entry.text.ends_with(":443") || entry.text.ends_with(":80") => {
+            entry.item.problem(
+                "names a port of the web, and every port would be meant",
+                "leave the port out, or name another one",
+            );
+        }
         Ok(host) => return Some(ProgramHost::Host(host)),
         Err(_) => entry.item.problem(
             "is not a host",

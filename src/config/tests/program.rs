@@ -31,6 +31,7 @@ fn where_tokens_are_sent_is_a_host_to_the_letter() {
         ("https://tools.example.com", "is not a host"),
         ("127.0.0.1", "is this computer"),
         ("app.localhost", "is this computer"),
+        ("'tools.example.com:443'", "names a port of the web"),
     ] {
         let key = "programmatic_redirect_domain_whitelist";
         assert_problem(
