@@ -297,23 +297,27 @@ impl JwtIssuer {
             algorithms: &self.algorithms,
             now,
         };
-        let (claims, expires) = believe(token, Kind::Access, &self.discovery, &expected).await?;
+        let (mut claims, expires) =
+            believe(token, Kind::Access, &self.discovery, &expected).await?;
         let issuer = &self.settings.issuer;
+        // Rules and applications know people by their subject: one of this issuer must not pass for one of a provider's.
+        let subject =
+            subject(&claims).map_err(|error| ProviderError::Rejected(error.to_string()))?;
+        let subject = format!("{issuer}/{subject}");
+        if subject.len() > 255 {
+            return Err(ProviderError::Rejected(
+                "issuer and sub are longer than 255 characters together".to_owned(),
+            ));
+        }
+        claims.insert("sub".to_owned(), Value::from(subject));
         let reading = person::Reading {
             provider: issuer,
             issuer,
             names: &ClaimNames::default(),
             email: EmailTrust::Required,
         };
-        let mut identity = person::identity(&reading, claims)
+        let identity = person::identity(&reading, claims)
             .map_err(|error| ProviderError::Rejected(error.to_string()))?;
-        // Rules and applications know people by their subject: one of this issuer must not pass for one of a provider's.
-        identity.subject = format!("{issuer}/{}", identity.subject);
-        if identity.subject.len() > 255 {
-            return Err(ProviderError::Rejected(
-                "issuer and sub are longer than 255 characters together".to_owned(),
-            ));
-        }
         Ok(Shown {
             identity,
             expires: Some(expires),

@@ -24,6 +24,10 @@ routes:
   - { from: \"http://identity.localhost:{port}\", bearer_token_format: idp_identity_token, allow_any_authenticated_user: true }
   - { from: \"http://jwt.localhost:{port}\", bearer_token_format: jwt, allow_any_authenticated_user: true }
   - { from: \"http://open.localhost:{port}\", bearer_token_format: idp_access_token, allow_public_unauthenticated_access: true }
+  - { from: \"http://subject.localhost:{port}\", bearer_token_format: jwt, policy: [{ allow: { and: [{ claim/sub: u-alice }] } }] }
+  - { from: \"http://user.localhost:{port}\", bearer_token_format: jwt, policy: [{ allow: { and: [{ user: { is: u-alice } }] } }] }
+  - { from: \"http://subject-idp.localhost:{port}\", bearer_token_format: idp_access_token, policy: [{ allow: { and: [{ claim/sub: u-alice }] } }] }
+  - { from: \"http://user-idp.localhost:{port}\", bearer_token_format: idp_access_token, policy: [{ allow: { and: [{ user: { is: u-alice } }] } }] }
   - { from: \"http://plain.localhost:{port}\", allow_public_unauthenticated_access: true }
 ";
 
@@ -157,6 +161,32 @@ fn a_token_of_the_format_of_its_route_says_who_it_is() {
     let token = house.access().sign();
     let answer = house.ask("access", &[("Authorization", &format!("bEARER {token}"))]);
     assert_eq!(answer.status, 202, "the scheme is written in any case");
+}
+
+/// Rules read the subject in two ways: neither takes one issuer's person for another's.
+#[test]
+fn a_person_of_another_issuer_is_nobody_of_the_provider_s() {
+    let house = House::new();
+    for name in ["subject", "user"] {
+        let (access, ci) = (house.access(), house.ci().set("sub", json!("u-alice")));
+
+        assert_eq!(house.show(name, &ci.sign()).status, 403, "{name}");
+        let shown = house.show(&format!("{name}-idp"), &access.sign());
+        assert_eq!(shown.status, 202, "{name}");
+    }
+}
+
+/// Clocks differ: a token that has just ended still counts, and what is told of it holds together.
+#[test]
+fn a_token_that_ended_a_moment_ago_is_no_failure() {
+    let house = House::new();
+    let now = house.vestibule.now();
+    let token = house.access().set("exp", json!(now - 10)).sign();
+
+    assert_eq!(house.show("access", &token).status, 202);
+
+    house.vestibule.clock.advance(30);
+    house.refuses("access", &token);
 }
 
 fn claims(assertion: &str) -> Value {
