@@ -401,6 +401,10 @@ impl OidcProvider {
                 bearer::believe(token, kind, &self.discovery, &expected).await?;
             (claims, Some(expires))
         };
+        // A rule that denies a group must see it, and with this token nobody can ask for the others.
+        if matches!(self.settings.quirk, Quirk::Azure(_)) && azure::has_more_groups(&claims) {
+            return Err(rejected("not all of the person's groups are in it"));
+        }
         let reading = person::Reading {
             provider: &self.settings.name,
             issuer: &issuer,
