@@ -1,6 +1,6 @@
 //! Notices that have not arrived, in memory and in one record of the store, so that a restart goes on telling.
 
-use std::{sync::Arc, time::Duration};
+use std::{cmp::Reverse, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tracing::warn;
@@ -162,12 +162,14 @@ impl Outbox {
         self.waiting.len()
     }
 
-    /// Lets go of those whose sessions are over soonest: there the loss is smallest.
+    /// Lets go of those that were tried in vain most often, so that a gate that never answers does not push out what
+    /// others have still to hear; and of these, of those whose sessions are over soonest: there the loss is smallest.
     fn bound(&mut self) {
         if self.waiting.len() <= MAX_WAITING {
             return;
         }
-        self.waiting.sort_by_key(|waiting| waiting.told.until);
+        self.waiting
+            .sort_by_key(|waiting| (Reverse(waiting.tries), waiting.told.until));
         let surplus = self.waiting.len() - MAX_WAITING;
         for lost in self.waiting.drain(..surplus) {
             warn!(

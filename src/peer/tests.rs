@@ -13,12 +13,14 @@ use std::{
 
 use super::{
     AuthenticateService, Given, Herald, HeraldParts, Notice, NoticeError, Over, PeerError,
-    notice::SESSION_OVER,
+    given::Told, notice::SESSION_OVER, outbox::Outbox,
 };
 use crate::{
     address::Origin,
     clock::{Clock, ManualClock, Timestamp},
-    crypto::{HandoffVersion, KeySettings, Keyring, PublicKey, SealedQuery, Secret, SigningKeys},
+    crypto::{
+        HandoffVersion, KeySettings, Keyring, PublicKey, Purpose, SealedQuery, Secret, SigningKeys,
+    },
     fetch::HttpClient,
     identity::{Claims, Identity, ProviderState},
     store::{EmbeddedStore, MemoryStore, Store},
@@ -607,8 +609,12 @@ async fn a_gate_that_is_away_is_told_when_it_is_back_and_others_do_not_wait_for_
     assert_eq!(stage.herald.waiting().await, 6);
 
     away.say(200, "", b"");
-    stage.clock.advance(1);
-    stage.is_told().await;
+    // Each waits from when its answer was read, which may still be to come.
+    until("told", async || {
+        stage.clock.advance(1);
+        stage.herald.waiting().await == 0
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -674,4 +680,29 @@ async fn the_outbox_has_a_bound() {
     }
 
     assert_eq!(stage.herald.waiting().await, 512);
+}
+
+#[tokio::test]
+async fn a_gate_that_never_answers_does_not_push_out_what_others_have_still_to_hear() {
+    let told = |application: &str, label: String, until| Told {
+        label,
+        application: application.to_owned(),
+        key: key(2).to_string(),
+        until: START + seconds(until),
+    };
+    let sealer = Arc::new(keyring(1).sealer(Purpose::Notice).unwrap());
+    let mut outbox = Outbox::new(Arc::new(MemoryStore::default()), sealer);
+    for number in 0..512 {
+        let dead = told("https://dead.example.com", format!("{number}"), 7_200);
+        outbox.add([dead], START).await.unwrap();
+    }
+    for dead in outbox.take_due(512, 512, START) {
+        outbox.settle(&dead, false, START);
+    }
+
+    let news = told("https://app.example.com", "news".to_owned(), 600);
+    outbox.add([news.clone()], START).await.unwrap();
+
+    assert_eq!(outbox.len(), 512);
+    assert_eq!(outbox.take_due(1, 1, START), [news]);
 }
