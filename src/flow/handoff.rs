@@ -21,6 +21,9 @@ use crate::{
     session::{LiveSession, SessionId},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// How long a sealed query may be under way.
 const HANDOFF_LIFETIME: Duration = Duration::from_mins(5);
 /// How far the other side's clock may be off.
