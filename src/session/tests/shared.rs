@@ -220,7 +220,7 @@ async fn a_sign_out_that_redis_lost_is_told_again() {
         subject: &bob.session().identity.subject,
     };
     one.sessions.end_all(whose, START).await.unwrap();
-    let moment = stale(ending::names(bob.session())[0]);
+    let moment = stale(ending::names(bob.session())[0].key);
     server.cli(&["COPY", copy, &name, "REPLACE"]);
     server.cli(&["DEL", &moment]);
     assert!(
