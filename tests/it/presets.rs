@@ -1,6 +1,11 @@
 //! Providers with ways of their own: each logs people in, and each attack on its ways ends in nothing.
 
-use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
@@ -11,7 +16,7 @@ use crate::{
     support::{
         browser::{Browser, Page},
         github::{self, GitHub},
-        misbehaving::{Misbehaving, Reply, Script},
+        misbehaving::{Draft, Misbehaving, Reply, Script},
         vestibule::{Configuration, Vestibule},
         wait_for,
     },
@@ -31,7 +36,11 @@ fn running(keys: &str) -> (Configuration, Vestibule) {
 }
 
 fn running_in(folder: tempfile::TempDir, keys: &str) -> (Configuration, Vestibule) {
-    let configuration = Configuration::new(ROUTES);
+    running_with(folder, ROUTES, keys)
+}
+
+fn running_with(folder: tempfile::TempDir, rest: &str, keys: &str) -> (Configuration, Vestibule) {
+    let configuration = Configuration::new(rest);
     let yaml: String = configuration
         .yaml()
         .lines()
@@ -359,6 +368,46 @@ fn whose_groups_cannot_be_read_to_the_end_is_not_let_in() {
         script.answers.insert(GRAPH.to_owned(), reply);
     });
     assert_refused(&configuration, &vestibule, "answered 403");
+}
+
+/// With a bearer token nobody can ask Graph: a rule that denies a group would not see it.
+#[test]
+fn a_token_whose_groups_are_elsewhere_counts_for_nobody() {
+    let provider = Misbehaving::start();
+    let issuer = provider.issuer.clone();
+    provider.script(|script| azure(script, &issuer, ONE));
+    let (configuration, vestibule) = running_with(
+        tempfile::tempdir().unwrap(),
+        &format!("bearer_token_format: idp_identity_token\n{ROUTES}"),
+        &format!(
+            "provider: azure, issuer: \"{issuer}/common/v2.0\", client_id: vestibule, client_secret: s, \
+             allowed_tenants: [{ONE}], graph_url: \"{issuer}\""
+        ),
+    );
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let key = provider.keys()[0].clone();
+    let draft = |tenant: &str| Draft {
+        header: json!({ "alg": key.alg, "kid": key.id, "typ": "JWT" }),
+        claims: json!({
+            "iss": format!("{issuer}/{ONE}/v2.0"), "tid": tenant, "sub": "u-alice", "oid": "o-alice",
+            "aud": "vestibule", "iat": now.as_secs(), "exp": now.as_secs() + 600,
+        }),
+        key: key.clone(),
+        access_token: String::new(),
+    };
+    let show = |draft: Draft| {
+        let authorization = format!("Bearer {}", draft.sign());
+        let url = format!("{}/a", configuration.url("app"));
+        let headers = [("Authorization", &*authorization)];
+        vestibule.ask_nginx("GET", &url, &headers).status
+    };
+
+    assert_eq!(show(draft(ONE)), 202);
+    assert_eq!(show(draft(ONE).set("groups", json!(["g"]))), 202);
+    let elsewhere = json!({ "groups": "src1" });
+    assert_eq!(show(draft(ONE).set("_claim_names", elsewhere)), 401);
+    assert_eq!(show(draft(ONE).set("hasgroups", json!(true))), 401);
+    assert_eq!(show(draft(TWO)), 401);
 }
 
 #[test]
