@@ -5,9 +5,12 @@
 //! some other application of the same provider holds tokens of all its people. So a token without an audience of ours is
 //! refused, and an opaque one, which says nothing at all, is believed only where the provider itself says whom it is for.
 
+use std::time::Duration;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use openidconnect::core::{CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
 use serde_json::{Map, Value};
+use tokio::{sync::Semaphore, time::timeout};
 use url::{Url, form_urlencoded};
 
 use super::{
@@ -168,10 +171,18 @@ pub(super) fn is_opaque(token: &str) -> bool {
     token.split('.').count() != 3
 }
 
+/// Questions to an introspection endpoint that are under way at once. Anybody can show garbage, each time another, and
+/// neither the provider nor our connections are there for that.
+pub(super) const MAX_QUESTIONS: usize = 32;
+/// How long a question waits for its turn.
+const TURN: Duration = Duration::from_secs(1);
+
 /// How we show at the introspection endpoint who we are.
 pub(super) struct Client<'a> {
     pub(super) id: &'a str,
     pub(super) secret: Option<&'a Secret>,
+    /// As many as may ask at once.
+    pub(super) turns: &'a Semaphore,
 }
 
 /// Asks the provider whom an opaque token is for (RFC 7662 §2).
@@ -204,6 +215,11 @@ pub(super) async fn introspect(
         .header("accept", "application/json")
         .body(body.into_bytes())
         .map_err(|_| rejected("the introspection endpoint is no address"))?;
+    let Ok(Ok(_turn)) = timeout(TURN, client.turns.acquire()).await else {
+        return Err(ProviderError::Unreachable(
+            "too many tokens are asked about just now".to_owned(),
+        ));
+    };
     let answer = http.send(request).await?;
     if answer.status() != http::StatusCode::OK {
         return Err(ProviderError::Misconfigured(format!(
@@ -443,5 +459,32 @@ mod tests {
         ] {
             assert!(!says(claims.clone()), "{claims}");
         }
+    }
+
+    #[tokio::test]
+    async fn whose_turn_does_not_come_asks_nobody() {
+        let endpoint = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        endpoint.set_nonblocking(true).unwrap();
+        let url = format!("http://{}/", endpoint.local_addr().unwrap());
+        let secret = Secret::new(*b"secret");
+        let turns = Semaphore::new(1);
+        let client = Client {
+            id: "vestibule",
+            secret: Some(&secret),
+            turns: &turns,
+        };
+        let _taken = turns.acquire().await.unwrap();
+
+        let asked = introspect(
+            "garbage",
+            Some(&Url::parse(&url).unwrap()),
+            &client,
+            &HttpClient::for_tests(),
+            &expected(&["api".to_owned()]),
+        )
+        .await;
+
+        assert!(matches!(asked, Err(ProviderError::Unreachable(_))));
+        assert!(endpoint.accept().is_err(), "nobody has come");
     }
 }

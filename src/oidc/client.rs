@@ -7,11 +7,12 @@ use openidconnect::{
     core::{CoreClient, CoreErrorResponseType, CoreResponseType, CoreTokenResponse, CoreTokenType},
 };
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::{
     ProviderSettings, Quirk,
-    bearer::{self, Kind},
+    bearer::{self, Kind, MAX_QUESTIONS},
     client_auth::{ASSERTION_TYPE, Credential, Shown as ShownClient},
     demand,
     discovery::{Discovery, Metadata},
@@ -50,6 +51,8 @@ pub struct OidcProvider {
     signed_out: String,
     http: HttpClient,
     discovery: Discovery,
+    /// For questions about tokens.
+    turns: Semaphore,
 }
 
 impl OidcProvider {
@@ -74,6 +77,7 @@ impl OidcProvider {
             signed_out: signed_out.to_owned(),
             discovery: Discovery::new(settings.issuer.clone(), documented, http.clone()),
             http,
+            turns: Semaphore::new(MAX_QUESTIONS),
             settings,
         })
     }
@@ -394,6 +398,7 @@ impl OidcProvider {
             let client = bearer::Client {
                 id: &self.settings.client_id,
                 secret: self.settings.client_secret.as_ref(),
+                turns: &self.turns,
             };
             bearer::introspect(token, endpoint, &client, &self.http, &expected).await?
         } else {
