@@ -223,4 +223,41 @@ mod tests {
         assert_eq!((person.email, person.groups.len()), (None, 0));
         assert!(person.claims.values("email").is_empty());
     }
+
+    #[test]
+    fn no_claim_passes_for_what_has_a_place_of_its_own() {
+        let claims = json!({
+            "sub": "admin", "email": "ceo@example.com", "email_verified": true, "name": "Boss",
+            "groups": ["admins"], "vestibule_user": "admin", "iss": "https://other.example.com",
+            "email.x": "y", "exp": 1, "a": { "b": "nested" },
+        });
+        let mallory = Identity {
+            user: None,
+            email: None,
+            name: None,
+            groups: Vec::new(),
+            claims: Claims::from_json(claims.as_object().unwrap()),
+            ..alice()
+        };
+
+        let told = mallory.to_profile("corp", "2026-01-01T00:00:00Z");
+        let understood = Identity::from_profile(&told).unwrap();
+
+        assert_eq!(understood.user(), "u-alice");
+        assert_eq!(understood.issuer, "https://idp.example.com");
+        assert_eq!((&understood.email, &understood.name), (&None, &None));
+        assert!(understood.groups.is_empty());
+        for path in [
+            "email",
+            "email_verified",
+            "name",
+            "groups",
+            "vestibule_user",
+            "iss",
+        ] {
+            assert!(understood.claims.values(path).is_empty(), "{path}");
+        }
+        assert_eq!(understood.claims.values("sub"), ["u-alice"]);
+        assert_eq!(understood.claims.values("a.b"), ["nested"]);
+    }
 }

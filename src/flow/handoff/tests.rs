@@ -310,3 +310,41 @@ async fn a_gate_is_not_handed_what_opens_a_session_here() {
 
     assert!(opened.iter().all(|(name, _)| name != SESSION));
 }
+
+#[test]
+fn our_own_key_speaks_for_our_own_hosts_alone() {
+    let at = |role, settings| {
+        let flow = FlowSettings {
+            role,
+            ..FlowSettings::at(Origin::parse("https://auth.example.com").unwrap())
+        };
+        let places = Places::new(Arc::new(Policy::compile(&[]).unwrap()), flow);
+        Gates::new(places, key(1), settings)
+    };
+    let may = |gates: &Gates, sender, host: &str| {
+        let host = Origin::parse(host).unwrap();
+        let recipient = gates.recipient(&key(sender), HandoffVersion::V2, &host);
+        recipient.is_ok()
+    };
+    let shared = |host: &str| GateSettings {
+        name: "shared".to_owned(),
+        key: None,
+        hosts: vec![GateHost::parse(host).ok().unwrap()],
+    };
+
+    let all = at(Role::All, Vec::new());
+    assert!(!may(&all, 1, "https://app.example.com"));
+    let all = at(Role::All, vec![shared("app.example.com")]);
+    assert!(may(&all, 1, "https://app.example.com"));
+    assert!(!may(&all, 1, "https://other.example.com"));
+    assert!(!may(&all, 2, "https://app.example.com"));
+
+    // Without a list every host is ours whose gate has our secret; plain http is nobody's.
+    let alone = at(Role::Authenticate, Vec::new());
+    assert!(may(&alone, 1, "https://app.example.com"));
+    assert!(!may(&alone, 1, "http://app.example.com"));
+    assert!(!may(&alone, 2, "https://app.example.com"));
+
+    // A gate logs in nobody, not even for itself.
+    assert!(!at(Role::Gate, Vec::new()).knows(&key(1)));
+}
