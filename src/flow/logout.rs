@@ -134,7 +134,9 @@ impl Logout {
     pub async fn told(&self, token: &str) -> Result<usize, LogoutError> {
         let now = self.clock.now();
         let notice = self.notice(token, now).await?;
-        let key = Key::new(NOTICE, digest(notice.id.as_bytes()));
+        // One provider's notices are none of another's, whatever they are called.
+        let name = [notice.issuer.as_bytes(), b"\0", notice.id.as_bytes()].concat();
+        let key = Key::new(NOTICE, digest(&name));
         let until = now + NOTICE_MEMORY;
         if self.store.get(key, now).await?.is_some() {
             return Err(LogoutError::Notice("it came before".to_owned()));

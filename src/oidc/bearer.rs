@@ -479,7 +479,7 @@ mod tests {
             "garbage",
             Some(&Url::parse(&url).unwrap()),
             &client,
-            &HttpClient::for_tests(),
+            &HttpClient::for_tests().unwrap(),
             &expected(&["api".to_owned()]),
         )
         .await;

@@ -1,15 +1,11 @@
 //! Providers with ways of their own: each logs people in, and each attack on its ways ends in nothing.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use url::form_urlencoded;
+use vestibule::clock::{Clock, SystemClock};
 
 use crate::{
     id_token::{assert_no_session, is_in, log_in},
@@ -384,13 +380,13 @@ fn a_token_whose_groups_are_elsewhere_counts_for_nobody() {
              allowed_tenants: [{ONE}], graph_url: \"{issuer}\""
         ),
     );
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now = SystemClock.now();
     let key = provider.keys()[0].clone();
     let draft = |tenant: &str| Draft {
         header: json!({ "alg": key.alg, "kid": key.id, "typ": "JWT" }),
         claims: json!({
             "iss": format!("{issuer}/{ONE}/v2.0"), "tid": tenant, "sub": "u-alice", "oid": "o-alice",
-            "aud": "vestibule", "iat": now.as_secs(), "exp": now.as_secs() + 600,
+            "aud": "vestibule", "iat": now.seconds(), "exp": now.seconds() + 600,
         }),
         key: key.clone(),
         access_token: String::new(),
