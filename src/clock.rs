@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Whole seconds since the epoch (RFC 7519 `NumericDate`, without its fraction).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,6 +28,14 @@ impl Timestamp {
     /// Milliseconds since the epoch, as the sealed handoff carries them.
     pub const fn milliseconds(self) -> i64 {
         self.0.saturating_mul(1_000)
+    }
+
+    /// RFC 3339, in UTC; empty beyond the year 9999.
+    pub fn to_rfc3339(self) -> String {
+        OffsetDateTime::from_unix_timestamp(self.0)
+            .ok()
+            .and_then(|time| time.format(&Rfc3339).ok())
+            .unwrap_or_default()
     }
 
     /// How long ago `earlier` was; nothing when it lies ahead.

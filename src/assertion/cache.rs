@@ -25,12 +25,14 @@ const REUSE: Duration = Duration::from_mins(1);
 #[derive(PartialEq, Eq)]
 struct Slot {
     session: Key,
+    version: u64,
     host: Box<str>,
 }
 
 /// A slot that is looked up, without a copy of the host.
 struct SlotRef<'a> {
     session: &'a Key,
+    version: u64,
     host: &'a str,
 }
 
@@ -38,6 +40,7 @@ impl Hash for Slot {
     fn hash<H: Hasher>(&self, state: &mut H) {
         SlotRef {
             session: &self.session,
+            version: self.version,
             host: &self.host,
         }
         .hash(state);
@@ -47,13 +50,14 @@ impl Hash for Slot {
 impl Hash for SlotRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.session.hash(state);
+        self.version.hash(state);
         self.host.hash(state);
     }
 }
 
 impl Equivalent<Slot> for SlotRef<'_> {
     fn equivalent(&self, slot: &Slot) -> bool {
-        *self.session == slot.session && *self.host == *slot.host
+        *self.session == slot.session && self.version == slot.version && *self.host == *slot.host
     }
 }
 
@@ -100,10 +104,15 @@ impl Assertions {
         let Some(live) = same_person(permit, live)? else {
             return Ok(Arc::clone(&self.anonymous));
         };
-        let (session, host) = (live.key(), permit.request().host.name());
+        let (session, version) = (live.key(), live.version());
+        let host = permit.request().host.name();
         let minted = self.minted.pin();
         if let Some(fresh) = minted
-            .get(&SlotRef { session, host })
+            .get(&SlotRef {
+                session,
+                version,
+                host,
+            })
             .filter(|minted| is_fresh(minted, now))
         {
             return Ok(Arc::clone(&fresh.headers));
@@ -116,6 +125,7 @@ impl Assertions {
         let headers = Arc::new(self.plan.fill(&live.session().identity, &token));
         let slot = Slot {
             session: *session,
+            version,
             host: host.into(),
         };
         minted.insert(

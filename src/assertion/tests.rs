@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     address::{Host, Scheme, Target},
     clock::Timestamp,
-    crypto::{KeySettings, Keyring, Secret, SigningKeys},
+    crypto::Keyring,
     identity::{Claims, Email, Identity},
     policy::{AccessRequest, ClientKind, Decision, Policy, RouteSettings},
     session::{LiveSession, SessionSettings, SessionStore, StoreKind},
@@ -18,12 +18,7 @@ use crate::{
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
 fn keyring() -> Arc<Keyring> {
-    let settings = KeySettings {
-        shared_secret: Some(Secret::new([1; 32])),
-        signing_keys: Some(SigningKeys::generate().unwrap()),
-        data_dir: "unused".into(),
-    };
-    Arc::new(Keyring::open(&settings).unwrap())
+    Arc::new(Keyring::for_tests(1).unwrap())
 }
 
 fn settings(header_sets: &[HeaderSet], claims: &[&str]) -> AssertionSettings {

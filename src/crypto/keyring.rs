@@ -63,6 +63,16 @@ impl Keyring {
         })
     }
 
+    /// The keys of whoever has this byte for a secret, for tests; its signing key is new.
+    #[cfg(test)]
+    pub fn for_tests(byte: u8) -> Result<Self, CryptoError> {
+        Self::open(&KeySettings {
+            shared_secret: Some(Secret::new([byte; 32])),
+            signing_keys: Some(SigningKeys::generate()?),
+            data_dir: "unused".into(),
+        })
+    }
+
     /// The sealer of one purpose.
     pub fn sealer(&self, purpose: Purpose) -> Result<Sealer, CryptoError> {
         let info = format!("vestibule/seal/{}", purpose.as_str());

@@ -140,7 +140,9 @@ impl BearerTokens {
         let slot = self.slot(key(rule, token), now);
         let found = slot.get_or_try_init(|| self.look(rule, token, now)).await?;
         match &found.finding {
-            Finding::Person(live) if self.stands(live) => Ok(Visit::Person(Arc::clone(live))),
+            Finding::Person(live) if self.stands(&live.session().identity) => {
+                Ok(Visit::Person(Arc::clone(live)))
+            }
             Finding::Person(_) | Finding::Refused => Ok(Visit::Unusable),
             Finding::Unreachable(why) => Err(BearerError::Unreachable(why.clone())),
         }
@@ -209,20 +211,14 @@ impl BearerTokens {
                 provider.shown_access_token(token, audiences, now).await
             }
         }?;
-        let stands = |identity: &Identity| {
-            self.standing
-                .as_ref()
-                .is_none_or(|standing| standing.stands(identity))
-        };
-        if self.providers.vouch_for(&shown.identity) && stands(&shown.identity) {
+        if self.providers.vouch_for(&shown.identity) && self.stands(&shown.identity) {
             Ok(shown)
         } else {
             Err(unknown())
         }
     }
 
-    fn stands(&self, live: &LiveSession) -> bool {
-        let identity = &live.session().identity;
+    fn stands(&self, identity: &Identity) -> bool {
         self.standing
             .as_ref()
             .is_none_or(|standing| standing.stands(identity))

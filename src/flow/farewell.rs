@@ -218,19 +218,10 @@ pub(super) fn handed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        clock::ManualClock,
-        crypto::{HandoffVersion, KeySettings, Secret},
-        store::MemoryStore,
-    };
+    use crate::{clock::ManualClock, crypto::HandoffVersion, store::MemoryStore};
 
-    fn keyring(folder: &std::path::Path) -> Keyring {
-        Keyring::open(&KeySettings {
-            shared_secret: Some(Secret::new(vec![7; 32])),
-            signing_keys: None,
-            data_dir: folder.to_owned(),
-        })
-        .unwrap()
+    fn keyring() -> Keyring {
+        Keyring::for_tests(7).unwrap()
     }
 
     fn auth() -> Origin {
@@ -248,20 +239,17 @@ mod tests {
     struct Scene {
         farewells: Farewells,
         clock: Arc<ManualClock>,
-        _folder: tempfile::TempDir,
     }
 
     fn scene() -> Scene {
-        let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::starting_at(Timestamp::from_seconds(
             1_800_000_000,
         )));
         let store = Arc::new(MemoryStore::default());
         let its_clock = Arc::clone(&clock) as Arc<dyn Clock>;
         Scene {
-            farewells: Farewells::new(&keyring(folder.path()), store, its_clock).unwrap(),
+            farewells: Farewells::new(&keyring(), store, its_clock).unwrap(),
             clock,
-            _folder: folder,
         }
     }
 
@@ -342,8 +330,7 @@ mod tests {
 
     #[test]
     fn a_gate_hands_over_what_the_authenticate_side_takes_for_five_minutes() {
-        let folder = tempfile::tempdir().unwrap();
-        let keyring = keyring(folder.path());
+        let keyring = keyring();
         let now = Timestamp::from_seconds(1_800_000_000);
 
         let own = keyring.handoff();
@@ -379,8 +366,7 @@ mod tests {
 
     #[test]
     fn what_is_signed_leads_to_a_page_of_the_web_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let keyring = keyring(folder.path());
+        let keyring = keyring();
         for hostile in [
             "javascript:alert(1)",
             "javascript://www.example.com/%0aalert(1)",

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use url::{Url, form_urlencoded};
 
 use super::{LoginError, ProgramWish, SafeRedirect, Wanted, gates::Gates};
@@ -342,9 +341,7 @@ pub(super) fn give(
                 "" => session.identity.provider.as_str(),
                 named => named,
             };
-            profile = session
-                .identity
-                .to_profile(provider, &rfc3339(session.ends));
+            profile = session.identity.to_profile(provider, session.ends);
             query.extend([(PROFILE, &*profile), (LABEL, &session.label), (ENDS, &ends)]);
             own.seal(&PublicKey::parse(key)?, &query, *version)?
         }
@@ -443,13 +440,6 @@ fn times(now: Timestamp) -> (String, String) {
         now.milliseconds().to_string(),
         (now + HANDOFF_LIFETIME).milliseconds().to_string(),
     )
-}
-
-fn rfc3339(time: Timestamp) -> String {
-    OffsetDateTime::from_unix_timestamp(time.seconds())
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_default()
 }
 
 /// An opened query, within its time.

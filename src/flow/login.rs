@@ -28,7 +28,7 @@ use crate::{
     crypto::{CryptoError, Keyring, PublicKey, Purpose, SealedQuery, Sealer, random_text},
     identity::{Answer, IdentityProvider, Pending, Proved, ProviderError},
     peer::{self, AuthenticateService, Herald, PeerError},
-    session::{Audience, LiveSession, Parent, SessionError, SessionId},
+    session::{Audience, Beginning, LiveSession, Parent, SessionError, SessionId},
     store::{Store, StoreError},
 };
 
@@ -745,7 +745,11 @@ impl Login {
             label,
             ends: ends.min(limit),
         };
-        Ok(sessions.begin_below(*identity, Some(parent), now).await?)
+        let beginning = Beginning {
+            identity: *identity,
+            parent: Some(parent),
+        };
+        Ok(sessions.begin(beginning, now).await?)
     }
 
     async fn refuse_used(&self, secret: &str, now: Timestamp) -> Result<(), LoginError> {

@@ -89,12 +89,12 @@ mod tests {
     use crate::{
         address::Origin,
         clock::{ManualClock, Timestamp},
-        crypto::{HandoffVersion, KeySettings, PublicKey, Secret, SigningKeys},
+        crypto::{HandoffVersion, PublicKey},
         fetch::HttpClient,
         flow::{FlowSettings, Role},
         identity::{Claims, Identity},
         policy::Policy,
-        session::{LiveSession, Parent, SessionSettings, StoreKind},
+        session::{Beginning, LiveSession, Parent, SessionSettings, StoreKind},
         store::MemoryStore,
     };
 
@@ -102,12 +102,7 @@ mod tests {
     const AUTHENTICATE: &str = "https://auth.example.com";
 
     fn keyring(byte: u8) -> Arc<Keyring> {
-        let settings = KeySettings {
-            shared_secret: Some(Secret::new([byte; 32])),
-            signing_keys: Some(SigningKeys::generate().unwrap()),
-            data_dir: "unused".into(),
-        };
-        Arc::new(Keyring::open(&settings).unwrap())
+        Arc::new(Keyring::for_tests(byte).unwrap())
     }
 
     fn key(byte: u8) -> PublicKey {
@@ -164,7 +159,11 @@ mod tests {
                 label: label.to_owned(),
                 ends: START + Duration::from_hours(1),
             };
-            let begun = self.sessions.begin_below(ann, Some(parent), START).await;
+            let beginning = Beginning {
+                identity: ann,
+                parent: Some(parent),
+            };
+            let begun = self.sessions.begin(beginning, START).await;
             begun.unwrap()
         }
 

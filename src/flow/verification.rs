@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use thiserror::Error;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tracing::info;
 
 use super::{BearerFormat, BearerTokens, Gates};
@@ -90,14 +89,10 @@ impl TokenVerifier {
 
 fn told(shown: &Shown, now: Timestamp) -> Answer {
     let ends = shown.expires.unwrap_or(now);
-    let text = OffsetDateTime::from_unix_timestamp(ends.seconds())
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_default();
     let identity = &shown.identity;
     Answer {
         valid: true,
-        profile: Some(identity.to_profile(&identity.provider, &text)),
+        profile: Some(identity.to_profile(&identity.provider, ends)),
         expires: shown.expires.map(Timestamp::seconds),
     }
 }

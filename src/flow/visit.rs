@@ -49,6 +49,8 @@ pub struct Visits {
     sessions: Arc<SessionStore>,
     providers: Providers,
     standing: Option<Arc<dyn Standing>>,
+    /// The authenticate side, as sessions name it.
+    authenticate: Arc<str>,
 }
 
 impl Visits {
@@ -62,6 +64,7 @@ impl Visits {
         standing: Option<Arc<dyn Standing>>,
     ) -> Self {
         Self {
+            authenticate: places.authenticate().to_string().into(),
             places,
             handles,
             sessions,
@@ -140,9 +143,7 @@ impl Visits {
         let identity = &session.identity;
         let is_proved = match (&session.parent, self.places.role()) {
             (None, Role::All | Role::Authenticate) => self.providers.vouch_for(identity),
-            (Some(parent), Role::Gate) => {
-                parent.authenticate == self.places.authenticate().to_string()
-            }
+            (Some(parent), Role::Gate) => *parent.authenticate == *self.authenticate,
             (None, Role::Gate) | (Some(_), Role::All | Role::Authenticate) => false,
         };
         is_proved

@@ -14,13 +14,11 @@ use serde::{Deserialize, Serialize};
 use super::LoginError;
 use crate::{
     clock::Timestamp,
-    identity::Demand,
+    identity::{Demand, PROVIDER_SKEW},
     policy::{LoginParameter, LoginSettings, Permit, acr_values, login_hint, prompt},
     session::{LiveSession, Session},
 };
 
-/// How far a provider's clock may be off. What was accepted when the person came back must not be too old at once.
-const SKEW: Duration = Duration::from_secs(30);
 /// How old a session is at most that answers `prompt=login`: a browser is back from one redirect to the next in less.
 const FRESH: Duration = Duration::from_mins(1);
 
@@ -118,7 +116,7 @@ fn is_enough(provider: Option<&str>, demand: &Demand, session: &Session, now: Ti
     let identity = &session.identity;
     provider.is_none_or(|name| identity.provider == name)
         && demand.max_age.is_none_or(|seconds| {
-            let longest = Duration::from_secs(seconds).saturating_add(SKEW);
+            let longest = Duration::from_secs(seconds).saturating_add(PROVIDER_SKEW);
             signed_in(session).is_some_and(|at| is_younger(at, longest, now))
         })
         && (demand.acr_values.is_empty()
@@ -136,7 +134,7 @@ fn signed_in(session: &Session) -> Option<Timestamp> {
 }
 
 fn is_younger(at: Timestamp, age: Duration, now: Timestamp) -> bool {
-    at <= now + SKEW && now.since(at) <= age
+    at <= now + PROVIDER_SKEW && now.since(at) <= age
 }
 
 /// The route's own words stay.

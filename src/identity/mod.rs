@@ -14,8 +14,8 @@ pub use self::{
     issuer::TokenIssuer,
     profile::ProfileError,
     provider::{
-        Answer, AuthorizationRequest, Demand, Grant, IdentityProvider, LogoutNotice, Pending,
-        Proved, ProviderError, ProviderFuture, ProviderState, Shown, Standing,
+        Answer, AuthorizationRequest, Demand, Grant, IdentityProvider, LogoutNotice, PROVIDER_SKEW,
+        Pending, Proved, ProviderError, ProviderFuture, ProviderState, Shown, Standing,
     },
 };
 

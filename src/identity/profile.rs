@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use super::{Claims, Email, Identity};
+use crate::clock::Timestamp;
 
 /// Claims that have a place of their own.
 const OWN: [&str; 7] = [
@@ -57,8 +58,9 @@ struct Wire {
 }
 
 impl Identity {
-    /// The profile, for a peer to whom the provider goes by `provider_id`; `end` is an RFC 3339 time.
-    pub fn to_profile(&self, provider_id: &str, end: &str) -> String {
+    /// The profile, for a peer to whom the provider goes by `provider_id`; it may be believed
+    /// until `end`.
+    pub fn to_profile(&self, provider_id: &str, end: Timestamp) -> String {
         let mut claims = Map::new();
         for (path, values) in self.claims.iter().filter(|(path, _)| !OWN.contains(path)) {
             let value = match values {
@@ -82,7 +84,8 @@ impl Identity {
         if !self.groups.is_empty() {
             claims.insert("groups".to_owned(), self.groups.clone().into());
         }
-        let token = json!({ "access_token": "", "token_type": "Bearer", "expiry": end });
+        let token =
+            json!({ "access_token": "", "token_type": "Bearer", "expiry": end.to_rfc3339() });
         let wire = json!({
             "providerId": provider_id,
             "oauthToken": BASE64_STANDARD.encode(token.to_string()),
@@ -183,7 +186,7 @@ mod tests {
     fn who_is_told_is_who_is_understood() {
         let alice = alice();
 
-        let told = alice.to_profile("corp", "2026-01-01T00:00:00Z");
+        let told = alice.to_profile("corp", Timestamp::from_seconds(1_767_225_600));
 
         assert_eq!(Identity::from_profile(&told), Ok(alice));
     }
@@ -240,7 +243,7 @@ mod tests {
             ..alice()
         };
 
-        let told = mallory.to_profile("corp", "2026-01-01T00:00:00Z");
+        let told = mallory.to_profile("corp", Timestamp::from_seconds(1_767_225_600));
         let understood = Identity::from_profile(&told).unwrap();
 
         assert_eq!(understood.user(), "u-alice");

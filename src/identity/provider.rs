@@ -1,6 +1,6 @@
 //! Whoever can prove who someone is.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -90,6 +90,10 @@ pub struct AuthorizationRequest {
     /// Stays with this browser, sealed.
     pub pending: Pending,
 }
+
+/// How far a provider's clock may be off. One figure for what it says of a sign-in, and for what a route asks of one: who
+/// was just believed must not be sent back to it at once.
+pub const PROVIDER_SKEW: Duration = Duration::from_secs(30);
 
 /// What is asked of one login beside who it is (OpenID Connect Core §3.1.2.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,6 +18,7 @@ use super::{
     id_token::{IdTokenError, SIGNED_BY, SKEW, Strict, check_header, read, refused, subject, time},
     logout_token::check_signature,
     person::{self, ClaimNames, EmailTrust},
+    rejected,
 };
 use crate::{
     clock::Timestamp,
@@ -155,7 +156,6 @@ pub(super) async fn believe(
     discovery: &Discovery,
     expected: &Expected<'_>,
 ) -> Result<(Object, Timestamp), ProviderError> {
-    let rejected = |error: IdTokenError| ProviderError::Rejected(error.to_string());
     let keys = discovery.keys(false, expected.now).await?;
     match verify(token, kind, &keys, expected) {
         Err(IdTokenError::UnknownKey) => {
@@ -193,7 +193,6 @@ pub(super) async fn introspect(
     http: &HttpClient,
     expected: &Expected<'_>,
 ) -> Result<(Object, Option<Timestamp>), ProviderError> {
-    let rejected = |why: &str| ProviderError::Rejected(why.to_owned());
     let endpoint = endpoint.ok_or_else(|| {
         rejected("the access token is opaque, and the provider has no introspection endpoint to say whom it is for")
     })?;
@@ -230,7 +229,7 @@ pub(super) async fn introspect(
     let Ok(Strict(Value::Object(claims))) = serde_json::from_slice(answer.body()) else {
         return Err(rejected("introspection did not answer with a JSON object"));
     };
-    let expires = active(&claims, expected).map_err(|error| rejected(&error.to_string()))?;
+    let expires = active(&claims, expected).map_err(rejected)?;
     Ok((claims, expires))
 }
 
@@ -317,8 +316,7 @@ impl JwtIssuer {
             believe(token, Kind::Access, &self.discovery, &expected).await?;
         let issuer = &self.settings.issuer;
         // Rules and applications know people by their subject: one of this issuer must not pass for one of a provider's.
-        let subject =
-            subject(&claims).map_err(|error| ProviderError::Rejected(error.to_string()))?;
+        let subject = subject(&claims).map_err(rejected)?;
         let subject = format!("{issuer}/{subject}");
         if subject.len() > 255 {
             return Err(ProviderError::Rejected(
@@ -332,8 +330,7 @@ impl JwtIssuer {
             names: &ClaimNames::default(),
             email: EmailTrust::Required,
         };
-        let identity = person::identity(&reading, claims)
-            .map_err(|error| ProviderError::Rejected(error.to_string()))?;
+        let identity = person::identity(&reading, claims).map_err(rejected)?;
         Ok(Shown {
             identity,
             expires: Some(expires),

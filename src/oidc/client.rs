@@ -21,7 +21,7 @@ use super::{
     pages::Api,
     person,
     presets::{Azure, azure, google, sign_out},
-    revocation,
+    printable, rejected, revocation,
 };
 use crate::{
     clock::Timestamp,
@@ -434,22 +434,6 @@ impl OidcProvider {
             _ => Err(rejected("userinfo is not a JSON object")),
         }
     }
-}
-
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "so that it can be given to map_err"
-)]
-fn rejected(cause: impl ToString) -> ProviderError {
-    ProviderError::Rejected(cause.to_string())
-}
-
-/// A code from the query, fit for a log.
-fn printable(text: &str) -> String {
-    text.chars()
-        .filter(char::is_ascii_graphic)
-        .take(64)
-        .collect()
 }
 
 impl IdentityProvider for OidcProvider {

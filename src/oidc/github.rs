@@ -14,7 +14,7 @@ use super::{
     ProviderSettings,
     id_token::Strict,
     pages::{Api, Page, Read, address},
-    person,
+    person, printable, rejected,
 };
 use crate::{
     clock::Timestamp,
@@ -311,22 +311,6 @@ fn read(page: &Page, name: impl Fn(&Value) -> Option<String>) -> Result<Read, St
         }
     }
     Ok(Read { entries, next })
-}
-
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "so that it can be given to map_err"
-)]
-fn rejected(cause: impl ToString) -> ProviderError {
-    ProviderError::Rejected(cause.to_string())
-}
-
-/// A code of theirs, fit for a log.
-fn printable(text: &str) -> String {
-    text.chars()
-        .filter(char::is_ascii_graphic)
-        .take(64)
-        .collect()
 }
 
 impl IdentityProvider for GitHub {

@@ -21,8 +21,7 @@ use thiserror::Error;
 
 use crate::clock::Timestamp;
 
-/// How far the provider's clock may be off.
-pub(super) const SKEW: Duration = Duration::from_secs(30);
+pub(super) use crate::identity::PROVIDER_SKEW as SKEW;
 /// A token that was issued longer ago was not made for this login.
 pub(super) const MAX_AGE: Duration = Duration::from_mins(10);
 const MAX_TOKEN: usize = 16 * 1024;

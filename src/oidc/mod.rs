@@ -108,3 +108,19 @@ pub fn provider(
         shortcut,
     )?))
 }
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "so that it can be given to map_err"
+)]
+fn rejected(cause: impl ToString) -> ProviderError {
+    ProviderError::Rejected(cause.to_string())
+}
+
+/// A code of a provider's, fit for a log.
+fn printable(text: &str) -> String {
+    text.chars()
+        .filter(char::is_ascii_graphic)
+        .take(64)
+        .collect()
+}

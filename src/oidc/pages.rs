@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use url::Url;
 
-use super::id_token::Strict;
+use super::{id_token::Strict, rejected};
 use crate::{
     fetch::{HttpClient, HttpError},
     identity::ProviderError,
@@ -86,9 +86,7 @@ impl Api<'_> {
         for (name, value) in self.headers {
             request = request.header(*name, *value);
         }
-        let request = request
-            .body(Vec::new())
-            .map_err(|error| ProviderError::Rejected(error.to_string()))?;
+        let request = request.body(Vec::new()).map_err(rejected)?;
         let answer = self.http.send(request).await?;
         if answer.status() != http::StatusCode::OK {
             return Err(ProviderError::Rejected(format!(

@@ -5,6 +5,7 @@
 //! Two processes without a common store share only what they say to each other. A gate must know whose word it takes
 //! ([`AuthenticateService`]), and must hear when a session is over that it was told of ([`Herald`], [`Notice`]).
 
+mod envelope;
 mod given;
 mod herald;
 mod notice;

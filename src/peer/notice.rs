@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::envelope::{self, EnvelopeError};
 use crate::{
     address::Origin,
     clock::Timestamp,
-    crypto::{CryptoError, HandoffKey, HandoffVersion, PublicKey, SealedQuery},
+    crypto::{CryptoError, HandoffKey, PublicKey, SealedQuery},
 };
 
 /// Where a gate is told.
@@ -18,13 +19,9 @@ pub(super) const SESSION_OVER: &str = "/.pomerium/session_over";
 
 /// How long a notice may be under way.
 const LIFETIME: Duration = Duration::from_mins(5);
-/// How far the other side's clock may be off.
-const SKEW: Duration = Duration::from_mins(1);
 /// The longest label, in bytes.
 const MAX_LABEL: usize = 128;
 
-const ISSUED: &str = "pomerium_issued";
-const EXPIRY: &str = "pomerium_expiry";
 const LABEL: &str = "vestibule_session_over";
 const AUTHENTICATE: &str = "vestibule_authenticate";
 
@@ -62,15 +59,8 @@ impl Notice {
         gate: &PublicKey,
         now: Timestamp,
     ) -> Result<SealedQuery, CryptoError> {
-        let issued = now.milliseconds().to_string();
-        let expiry = (now + LIFETIME).milliseconds().to_string();
-        let query = [
-            (LABEL, &*self.label),
-            (AUTHENTICATE, &*self.authenticate),
-            (ISSUED, &*issued),
-            (EXPIRY, &*expiry),
-        ];
-        own.seal(gate, &query, HandoffVersion::V2)
+        let message = [(LABEL, &*self.label), (AUTHENTICATE, &*self.authenticate)];
+        envelope::seal(message, LIFETIME, own, gate, now)
     }
 
     /// Opens one that `authenticate` has sent. Whether the sender's key is its own is for the caller to know.
@@ -80,22 +70,8 @@ impl Notice {
         authenticate: &Origin,
         now: Timestamp,
     ) -> Result<Self, NoticeError> {
-        let mut query = own.open(sealed).map_err(|_| NoticeError::Sealed)?;
-        query.sort_unstable();
-        let names: Vec<&str> = query.iter().map(|(name, _)| &**name).collect();
-        if names != [EXPIRY, ISSUED, AUTHENTICATE, LABEL] {
-            return Err(NoticeError::Shape);
-        }
-        let mut values = query.into_iter().map(|(_, value)| value);
-        let (Some(expiry), Some(issued), Some(from), Some(label)) =
-            (values.next(), values.next(), values.next(), values.next())
-        else {
-            return Err(NoticeError::Shape);
-        };
-        let (issued, expiry) = (time(&issued)?, time(&expiry)?);
-        if issued > now + SKEW || expiry + SKEW <= now || expiry > issued + LIFETIME {
-            return Err(NoticeError::Time);
-        }
+        let names = [LABEL, AUTHENTICATE];
+        let [label, from] = envelope::open(names, LIFETIME, sealed, own, now)?;
         if from != authenticate.to_string() {
             return Err(NoticeError::Authenticate);
         }
@@ -109,7 +85,12 @@ impl Notice {
     }
 }
 
-fn time(text: &str) -> Result<Timestamp, NoticeError> {
-    let milliseconds: i64 = text.parse().map_err(|_| NoticeError::Shape)?;
-    Ok(Timestamp::from_seconds(milliseconds.div_euclid(1_000)))
+impl From<EnvelopeError> for NoticeError {
+    fn from(error: EnvelopeError) -> Self {
+        match error {
+            EnvelopeError::Sealed => Self::Sealed,
+            EnvelopeError::Shape => Self::Shape,
+            EnvelopeError::Time => Self::Time,
+        }
+    }
 }

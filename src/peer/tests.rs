@@ -18,9 +18,7 @@ use super::{
 use crate::{
     address::Origin,
     clock::{Clock, ManualClock, Timestamp},
-    crypto::{
-        HandoffVersion, KeySettings, Keyring, PublicKey, Purpose, SealedQuery, Secret, SigningKeys,
-    },
+    crypto::{HandoffVersion, Keyring, PublicKey, Purpose, SealedQuery},
     fetch::HttpClient,
     identity::{Claims, Identity, ProviderState},
     store::{EmbeddedStore, MemoryStore, Store},
@@ -33,12 +31,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn keyring(byte: u8) -> Arc<Keyring> {
-    let settings = KeySettings {
-        shared_secret: Some(Secret::new([byte; 32])),
-        signing_keys: Some(SigningKeys::generate().unwrap()),
-        data_dir: "unused".into(),
-    };
-    Arc::new(Keyring::open(&settings).unwrap())
+    Arc::new(Keyring::for_tests(byte).unwrap())
 }
 
 fn key(byte: u8) -> PublicKey {

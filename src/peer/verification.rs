@@ -8,9 +8,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::envelope::{self, EnvelopeError};
 use crate::{
     clock::Timestamp,
-    crypto::{CryptoError, HandoffKey, HandoffVersion, PublicKey, SealedQuery},
+    crypto::{CryptoError, HandoffKey, PublicKey, SealedQuery},
 };
 
 /// Where access tokens are asked about.
@@ -20,13 +21,9 @@ const VERIFY_IDENTITY_TOKEN: &str = "/.pomerium/verify-identity-token";
 
 /// How long a question and an answer may be under way.
 const LIFETIME: Duration = Duration::from_mins(1);
-/// How far the other side's clock may be off.
-const SKEW: Duration = Duration::from_mins(1);
 /// Audiences that one question names at most.
 const MAX_AUDIENCES: usize = 16;
 
-const ISSUED: &str = "pomerium_issued";
-const EXPIRY: &str = "pomerium_expiry";
 const NONCE: &str = "vestibule_nonce";
 const QUESTION: &str = "vestibule_verify";
 const ANSWER: &str = "vestibule_verified";
@@ -123,7 +120,8 @@ impl Question {
             audiences: self.audiences.clone(),
         };
         let text = serde_json::to_string(&wire).map_err(|_| CryptoError::Seal)?;
-        seal((QUESTION, &text), &self.nonce, own, authenticate, now)
+        let message = [(QUESTION, &*text), (NONCE, &*self.nonce)];
+        envelope::seal(message, LIFETIME, own, authenticate, now)
     }
 
     /// Opens one about this kind of token. Whether the sender may ask is for the caller to know.
@@ -133,7 +131,7 @@ impl Question {
         own: &HandoffKey,
         now: Timestamp,
     ) -> Result<Self, VerificationError> {
-        let (text, nonce) = open(QUESTION, sealed, own, now)?;
+        let [text, nonce] = envelope::open([QUESTION, NONCE], LIFETIME, sealed, own, now)?;
         let wire: Wire = serde_json::from_str(&text).map_err(|_| VerificationError::Shape)?;
         let ((TokenKind::Access, Some(token), None) | (TokenKind::Identity, None, Some(token))) =
             (kind, wire.access_token, wire.identity_token)
@@ -169,7 +167,7 @@ impl Answer {
         now: Timestamp,
     ) -> Result<SealedQuery, CryptoError> {
         let text = serde_json::to_string(self).map_err(|_| CryptoError::Seal)?;
-        seal((ANSWER, &text), nonce, own, gate, now)
+        envelope::seal([(ANSWER, &*text), (NONCE, nonce)], LIFETIME, own, gate, now)
     }
 
     /// Opens the answer to the question with this nonce. Whether the sender is the authenticate side is for the caller to
@@ -180,7 +178,7 @@ impl Answer {
         own: &HandoffKey,
         now: Timestamp,
     ) -> Result<Self, VerificationError> {
-        let (text, answered) = open(ANSWER, sealed, own, now)?;
+        let [text, answered] = envelope::open([ANSWER, NONCE], LIFETIME, sealed, own, now)?;
         if answered != nonce {
             return Err(VerificationError::Nonce);
         }
@@ -188,70 +186,25 @@ impl Answer {
     }
 }
 
-fn seal(
-    (name, text): (&str, &str),
-    nonce: &str,
-    own: &HandoffKey,
-    recipient: &PublicKey,
-    now: Timestamp,
-) -> Result<SealedQuery, CryptoError> {
-    let issued = now.milliseconds().to_string();
-    let expiry = (now + LIFETIME).milliseconds().to_string();
-    let query = [
-        (name, text),
-        (NONCE, nonce),
-        (ISSUED, &issued),
-        (EXPIRY, &expiry),
-    ];
-    own.seal(recipient, &query, HandoffVersion::V2)
-}
-
-/// The text and the nonce of what has these four parameters, each once, and no other.
-fn open(
-    name: &str,
-    sealed: &SealedQuery,
-    own: &HandoffKey,
-    now: Timestamp,
-) -> Result<(String, String), VerificationError> {
-    let mut query = own.open(sealed).map_err(|_| VerificationError::Sealed)?;
-    query.sort_unstable();
-    let names: Vec<&str> = query.iter().map(|(name, _)| &**name).collect();
-    let mut expected = [EXPIRY, ISSUED, NONCE, name];
-    expected.sort_unstable();
-    if names != expected {
-        return Err(VerificationError::Shape);
+impl From<EnvelopeError> for VerificationError {
+    fn from(error: EnvelopeError) -> Self {
+        match error {
+            EnvelopeError::Sealed => Self::Sealed,
+            EnvelopeError::Shape => Self::Shape,
+            EnvelopeError::Time => Self::Time,
+        }
     }
-    let mut take = |name: &str| {
-        let found = query.iter().position(|(other, _)| other == name);
-        found.map(|at| query.swap_remove(at).1).unwrap_or_default()
-    };
-    let time = |text: &str| {
-        let milliseconds: Result<i64, _> = text.parse();
-        let milliseconds = milliseconds.map_err(|_| VerificationError::Shape)?;
-        Ok(Timestamp::from_seconds(milliseconds.div_euclid(1_000)))
-    };
-    let (issued, expiry) = (time(&take(ISSUED))?, time(&take(EXPIRY))?);
-    if issued > now + SKEW || expiry + SKEW <= now || expiry > issued + LIFETIME {
-        return Err(VerificationError::Time);
-    }
-    Ok((take(name), take(NONCE)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::{KeySettings, Keyring, Secret};
+    use crate::crypto::Keyring;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
     fn keyring(byte: u8) -> Keyring {
-        let folder = tempfile::tempdir().unwrap();
-        Keyring::open(&KeySettings {
-            shared_secret: Some(Secret::new(vec![byte; 32])),
-            signing_keys: None,
-            data_dir: folder.path().to_owned(),
-        })
-        .unwrap()
+        Keyring::for_tests(byte).unwrap()
     }
 
     fn question() -> Question {

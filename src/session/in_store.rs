@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::{
-    Parent, Session, SessionError, SessionId, SessionSettings, Whose,
+    Beginning, Session, SessionError, SessionId, SessionSettings, Whose,
     ending::{self, Endings, Name},
     near::{Mark, Near},
 };
@@ -64,6 +64,7 @@ pub struct LiveSession {
     id: SessionId,
     key: Key,
     session: Session,
+    version: u64,
     seen: AtomicI64,
     stored_seen: AtomicI64,
 }
@@ -88,6 +89,7 @@ impl LiveSession {
                 ends,
                 parent: None,
             },
+            version: 0,
             seen: AtomicI64::new(now.seconds()),
             stored_seen: AtomicI64::new(now.seconds()),
         })
@@ -112,6 +114,11 @@ impl LiveSession {
     /// What it is found by; names it in caches.
     pub const fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// Counts what the provider has said of its owner since the login: whatever was made for an earlier one is stale.
+    pub const fn version(&self) -> u64 {
+        self.version
     }
 
     /// When it was last used.
@@ -159,20 +166,10 @@ impl SessionStore {
     /// Begins a session under an id that nobody has seen before. It has been kept when this returns.
     pub async fn begin(
         &self,
-        identity: Identity,
+        beginning: impl Into<Beginning>,
         now: Timestamp,
     ) -> Result<Arc<LiveSession>, SessionError> {
-        self.begin_below(identity, None, now).await
-    }
-
-    /// As [`Self::begin`], for what another side has handed over: the session ends with that side's, and not later than
-    /// it says.
-    pub async fn begin_below(
-        &self,
-        identity: Identity,
-        parent: Option<Parent>,
-        now: Timestamp,
-    ) -> Result<Arc<LiveSession>, SessionError> {
+        let Beginning { identity, parent } = beginning.into();
         let id = SessionId::new()?;
         let ends = now + self.settings.absolute;
         let mut session = Session {
@@ -189,6 +186,7 @@ impl SessionStore {
             key: id.key(),
             id,
             session,
+            version: 0,
             seen: AtomicI64::new(now.seconds()),
             stored_seen: AtomicI64::new(now.seconds()),
         });
@@ -552,6 +550,7 @@ impl SessionStore {
             id: id.clone(),
             key,
             session: record.session,
+            version: 0,
             seen: AtomicI64::new(seen),
             stored_seen: AtomicI64::new(seen),
         };

@@ -48,6 +48,24 @@ pub struct Parent {
     pub ends: Timestamp,
 }
 
+/// What a session begins with.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// Who logged in.
+    pub identity: Identity,
+    /// Where the login happened, if that was elsewhere: the session ends with the one there, and not later than it says.
+    pub parent: Option<Parent>,
+}
+
+impl From<Identity> for Beginning {
+    fn from(identity: Identity) -> Self {
+        Self {
+            identity,
+            parent: None,
+        }
+    }
+}
+
 /// Why nothing can be said about a session. That there is none is not an error.
 #[derive(Debug, Error)]
 pub enum SessionError {

@@ -12,7 +12,7 @@ use std::{
 
 use super::*;
 use crate::{
-    crypto::{KeySettings, Keyring, Secret},
+    crypto::Keyring,
     identity::Claims,
     store::{Key, MemoryStore, Renewal, Store, StoreError, StoreFuture},
 };
@@ -24,13 +24,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn keyring(byte: u8) -> Arc<Keyring> {
-    let signing = crate::crypto::SigningKeys::generate().unwrap();
-    let settings = KeySettings {
-        shared_secret: Some(Secret::new([byte; 32])),
-        signing_keys: Some(signing),
-        data_dir: "unused".into(),
-    };
-    Arc::new(Keyring::open(&settings).unwrap())
+    Arc::new(Keyring::for_tests(byte).unwrap())
 }
 
 fn sessions(store: &Arc<MemoryStore>) -> SessionStore {
@@ -570,7 +564,13 @@ async fn what_a_parent_hands_over_after_its_end_is_over_also_after_a_restart() {
     sessions(&store).end_all(whose, at).await.unwrap();
 
     let after = sessions(&store);
-    let begin = |label| after.begin_below(ann(), Some(parent(label)), at + seconds(5));
+    let begin = |label| {
+        let beginning = Beginning {
+            identity: ann(),
+            parent: Some(parent(label)),
+        };
+        after.begin(beginning, at + seconds(5))
+    };
     let (late, other) = (begin("one").await.unwrap(), begin("two").await.unwrap());
 
     let now = at + seconds(6);

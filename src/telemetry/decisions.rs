@@ -3,7 +3,6 @@
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{DecisionLog, lines::Lines};
 use crate::clock::Timestamp;
@@ -49,7 +48,7 @@ impl DecisionLogger {
         Self {
             lines,
             which,
-            second: Mutex::new((start, written_out(start))),
+            second: Mutex::new((start, start.to_rfc3339())),
         }
     }
 
@@ -61,20 +60,12 @@ impl DecisionLogger {
         let members = serde_json::to_string(line).unwrap_or_default();
         let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
         if second.0 != now {
-            *second = (now, written_out(now));
+            *second = (now, now.to_rfc3339());
         }
         let text = compose(&second.1, line.decision, &members);
         drop(second);
         self.lines.push(text.as_bytes());
     }
-}
-
-/// RFC 3339.
-fn written_out(time: Timestamp) -> String {
-    OffsetDateTime::from_unix_timestamp(time.seconds())
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_default()
 }
 
 /// `{"timestamp":…,"level":"INFO","message":"decided a request",…}`, as the other lines of the log are made.
@@ -116,7 +107,7 @@ mod tests {
 
         let members = serde_json::to_string(&line).unwrap();
         let text = compose(
-            &written_out(Timestamp::from_seconds(0)),
+            &Timestamp::from_seconds(0).to_rfc3339(),
             line.decision,
             &members,
         );

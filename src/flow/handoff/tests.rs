@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    crypto::{KeySettings, Keyring, Secret, SigningKeys},
+    crypto::Keyring,
     flow::{FlowSettings, GateHost, GateSettings, Places, Role},
     identity::Claims,
     policy::Policy,
@@ -15,12 +15,7 @@ use crate::{
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
 fn keyring(byte: u8) -> Arc<Keyring> {
-    let settings = KeySettings {
-        shared_secret: Some(Secret::new([byte; 32])),
-        signing_keys: Some(SigningKeys::generate().unwrap()),
-        data_dir: "unused".into(),
-    };
-    Arc::new(Keyring::open(&settings).unwrap())
+    Arc::new(Keyring::for_tests(byte).unwrap())
 }
 
 fn key(byte: u8) -> PublicKey {
@@ -268,7 +263,7 @@ async fn a_program_s_answer_is_no_browser_s_and_the_reverse() {
 
     // An answer that says for no host is of a side that asked nobody.
     let (issued, expiry) = times(NOW);
-    let profile = live().await.session().identity.to_profile("corp", "");
+    let profile = live().await.session().identity.to_profile("corp", NOW);
     let query = [
         (REDIRECT_URI, redirect),
         (PROGRAMMATIC, "true"),

@@ -13,7 +13,7 @@ use actix_web::{
 use super::*;
 use crate::{
     clock::{ManualClock, Timestamp},
-    crypto::{KeySettings, Keyring, Secret, SigningKeys},
+    crypto::Keyring,
     flow::FlowSettings,
     local::{Accounts, LocalParts, TokenError},
     policy::Policy,
@@ -32,15 +32,10 @@ const FORM: (header::HeaderName, &str) =
 const FORMS: [&str; 3] = ["/idp/sign_in", "/idp/desk", "/idp/invitation"];
 
 fn provider() -> LocalProvider {
-    let keys = KeySettings {
-        shared_secret: Some(Secret::new([1; 32])),
-        signing_keys: Some(SigningKeys::generate().unwrap()),
-        data_dir: "unused".into(),
-    };
     LocalProvider::new(LocalParts {
         callback: "/oauth2/callback".to_owned(),
         accounts: Arc::new(Accounts::listed(Vec::new()).unwrap()),
-        keyring: Arc::new(Keyring::open(&keys).unwrap()),
+        keyring: Arc::new(Keyring::for_tests(1).unwrap()),
         store: Arc::new(MemoryStore::default()),
         clock: Arc::new(ManualClock::starting_at(Timestamp::from_seconds(
             1_700_000_000,
