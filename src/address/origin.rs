@@ -23,6 +23,11 @@ impl Scheme {
         }
     }
 
+    /// Whether cookies are `Secure` over it.
+    pub fn is_secure(self) -> bool {
+        self == Self::Https
+    }
+
     /// As it stands in a URL.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -67,7 +72,7 @@ impl Origin {
 
     /// Whether cookies of this origin are `Secure`.
     pub fn is_secure(&self) -> bool {
-        self.scheme == Scheme::Https
+        self.scheme.is_secure()
     }
 }
 

@@ -121,10 +121,8 @@ impl CanonicalPath {
 pub struct Target {
     /// The path in its canonical form.
     pub path: CanonicalPath,
-    /// The path as it was sent; differs from `path` only where escapes could be spelled in several ways.
-    raw_path: Box<str>,
-    /// The query as it was sent, without `?`.
-    query: Option<Box<str>>,
+    /// Path and query as they were sent, where that differs from the path: nearly every path has one spelling.
+    sent: Option<Box<str>>,
 }
 
 impl Target {
@@ -146,23 +144,17 @@ impl Target {
         {
             return Err(AddressError::Byte);
         }
-        let (path, query) = match raw.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (raw, None),
-        };
+        let path = raw.split_once('?').map_or(raw, |(path, _)| path);
+        let path = canonical(path)?;
         Ok(Self {
-            path: canonical(path)?,
-            raw_path: path.into(),
-            query: query.map(Into::into),
+            sent: (*path.text != *raw).then(|| raw.into()),
+            path,
         })
     }
 
     /// Path and query as they were sent: what the browser is led back to.
-    pub fn as_sent(&self) -> String {
-        match &self.query {
-            Some(query) => format!("{}?{query}", self.raw_path),
-            None => self.raw_path.to_string(),
-        }
+    pub fn as_sent(&self) -> &str {
+        self.sent.as_deref().unwrap_or(&self.path.text)
     }
 }
 
@@ -269,6 +261,15 @@ fn has_dot_segment(text: &str) -> bool {
     if !text.contains('.') && !text.contains("%25") {
         return false;
     }
+    let separate = |segment: &str| {
+        let cut = segment.split([';', '?', '#']).next().unwrap_or(segment);
+        let cut = cut.split("%3B").next().unwrap_or(cut);
+        matches!(cut.trim_end_matches("%20"), "." | "..")
+    };
+    // Nothing is escaped: there is one reading.
+    if !text.contains('%') {
+        return text.split('/').any(separate);
+    }
     let mut reading = text.to_owned();
     // Each round decodes once more; a path of n bytes can be encoded at most n / 2 times over.
     for _ in 0..8 {
@@ -277,11 +278,6 @@ fn has_dot_segment(text: &str) -> bool {
             .replace("%5C", "/")
             .replace("%2f", "/")
             .replace("%5c", "/");
-        let separate = |segment: &str| {
-            let cut = segment.split([';', '?', '#']).next().unwrap_or(segment);
-            let cut = cut.split("%3B").next().unwrap_or(cut);
-            matches!(cut.trim_end_matches("%20"), "." | "..")
-        };
         if reading.split('/').any(separate) {
             return true;
         }
