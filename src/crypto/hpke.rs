@@ -180,10 +180,11 @@ impl SealedQuery {
     }
 }
 
-/// The key pair of one side of a handoff.
+/// The key pair of one side of a handoff, and those that were or will be its pair: what is sealed to any of them opens.
 pub struct HandoffKey {
     private: <Kem as hpke::Kem>::PrivateKey,
     public: PublicKey,
+    further: Vec<Self>,
 }
 
 impl HandoffKey {
@@ -193,12 +194,49 @@ impl HandoffKey {
         Self {
             private,
             public: PublicKey(public),
+            further: Vec::new(),
         }
+    }
+
+    /// The same with further pairs.
+    pub(super) fn with(self, further: Vec<Self>) -> Self {
+        Self { further, ..self }
     }
 
     /// What others seal to, and know this side by.
     pub const fn public(&self) -> &PublicKey {
         &self.public
+    }
+
+    /// What others may still, or already, know this side by; the first is [`Self::public`].
+    pub fn publics(&self) -> impl Iterator<Item = &PublicKey> {
+        self.pairs().map(|pair| &pair.public)
+    }
+
+    /// Whether somebody who shows this key has one of these pairs.
+    pub fn is(&self, public: &PublicKey) -> bool {
+        self.publics().any(|own| own == public)
+    }
+
+    /// The pair that a query was sealed for. Whoever asked knows this side by it, and takes an answer under no other: they
+    /// have not heard of the new one yet. The first, when none opens it.
+    pub fn asked(&self, sealed: &SealedQuery) -> &Self {
+        if self.further.is_empty() {
+            return self;
+        }
+        let mut pairs = self.pairs();
+        let asked = pairs.find(|pair| pair.open_alone(sealed).is_ok());
+        asked.unwrap_or(self)
+    }
+
+    /// The pair with this public key; the first, when it is gone.
+    pub fn known_as(&self, public: &PublicKey) -> &Self {
+        let known = self.pairs().find(|pair| pair.public == *public);
+        known.unwrap_or(self)
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.further)
     }
 
     /// Seals a query for `recipient`. What is too long for anybody to open is not sealed.
@@ -256,6 +294,12 @@ impl HandoffKey {
     /// Opens a query that the owner of `sealed.sender` sealed for this side. Whether that sender may say anything is
     /// for the caller to know.
     pub fn open(&self, sealed: &SealedQuery) -> Result<Vec<(String, String)>, CryptoError> {
+        self.pairs()
+            .find_map(|pair| pair.open_alone(sealed).ok())
+            .ok_or(CryptoError::Open)
+    }
+
+    fn open_alone(&self, sealed: &SealedQuery) -> Result<Vec<(String, String)>, CryptoError> {
         if sealed.sealed.len() > MAX_SEALED {
             return Err(CryptoError::Open);
         }
@@ -295,6 +339,7 @@ impl fmt::Debug for HandoffKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HandoffKey")
             .field("public", &self.public)
+            .field("further", &self.further)
             .finish_non_exhaustive()
     }
 }

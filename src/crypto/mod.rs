@@ -7,23 +7,30 @@
 
 mod client_key;
 mod hpke;
+mod key_file;
 mod keyring;
+mod pack;
 mod random;
 mod seal;
 mod secret;
 mod sign;
 mod signed_url;
+mod turns;
 
 use thiserror::Error;
 
 pub use self::{
     client_key::ClientKey,
     hpke::{HandoffKey, HandoffVersion, PublicKey, SealedQuery},
-    keyring::{KeySettings, Keyring},
+    keyring::{
+        KeyEvent, KeySettings, Keyring, MAX_SECRETS, Turned, renew_secret, renew_signing_key,
+    },
+    pack::{pack, unpack},
     random::{random_bytes, random_text},
     seal::{MacKey, Purpose, Sealer, digest, hex},
     secret::Secret,
     sign::SigningKeys,
+    turns::{KeyUse, OVERLAP, Takeover},
 };
 
 /// What went wrong with a key or a cipher.
@@ -35,9 +42,15 @@ pub enum CryptoError {
     /// The cipher refused to work; nothing was sealed.
     #[error("cannot be sealed")]
     Seal,
-    /// Not 32 bytes.
-    #[error("the shared secret is not 32 bytes in base64")]
+    /// Not 32 bytes, or too many of them.
+    #[error("the shared secret is not 32 bytes in base64, or 2 to {MAX_SECRETS} such lines")]
     SharedSecret,
+    /// One more would be too many.
+    #[error("{0} has {MAX_SECRETS} shared secrets already; remove a line whose sessions may end")]
+    SharedSecrets(String),
+    /// A signing key waits for its turn already.
+    #[error("there is a next signing key already, {0}")]
+    NextKey(String),
     /// No usable P-256 key in the PEM text.
     #[error("the signing key is not a P-256 private key in PEM (SEC1 or PKCS#8): {0}")]
     SigningKey(String),

@@ -5,6 +5,8 @@ use aws_lc_rs::{
     digest as sha, hmac,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::{CryptoError, random_bytes};
 
@@ -13,12 +15,16 @@ use super::{CryptoError, random_bytes};
 pub enum Purpose {
     /// The session cookie's value.
     Handle,
+    /// A whole session in cookies.
+    Session,
     /// The login cookie on the authenticate host.
     Login,
     /// The nonce cookie of a handoff on an application host.
     Handoff,
     /// A session in a store.
     Record,
+    /// What a list of sessions shows.
+    Summary,
     /// The accounts of the built-in provider.
     Accounts,
     /// What a form of the built-in provider must not forget.
@@ -43,9 +49,11 @@ impl Purpose {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Handle => "handle",
+            Self::Session => "session",
             Self::Login => "login",
             Self::Handoff => "handoff",
             Self::Record => "record",
+            Self::Summary => "summary",
             Self::Accounts => "accounts",
             Self::Ticket => "ticket",
             Self::Code => "code",
@@ -65,18 +73,31 @@ const TAG: usize = 16;
 /// Bytes that sealing adds: version, nonce, tag.
 const OVERHEAD: usize = 1 + NONCE_LEN + TAG;
 
-/// Seals and opens values of one purpose (AES-256-GCM, random nonce).
+/// Seals and opens values of one purpose (AES-256-GCM, random nonce). The first of its keys seals, all open.
 #[derive(Debug)]
 pub struct Sealer {
     key: LessSafeKey,
+    /// Of secrets that were first once, or will be.
+    further: Vec<LessSafeKey>,
     purpose: Purpose,
 }
 
 impl Sealer {
-    pub(super) fn new(key: &[u8; 32], purpose: Purpose) -> Result<Self, CryptoError> {
-        let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| CryptoError::Seal)?;
+    pub(super) fn new(
+        first: &[u8; 32],
+        further: &[Zeroizing<[u8; 32]>],
+        purpose: Purpose,
+    ) -> Result<Self, CryptoError> {
+        let key = |key: &[u8; 32]| {
+            let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| CryptoError::Seal)?;
+            Ok(LessSafeKey::new(key))
+        };
         Ok(Self {
-            key: LessSafeKey::new(key),
+            key: key(first)?,
+            further: further
+                .iter()
+                .map(|one| key(one))
+                .collect::<Result<_, _>>()?,
             purpose,
         })
     }
@@ -91,7 +112,7 @@ impl Sealer {
         self.key
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(nonce),
-                self.aad(audience),
+                Aad::from(self.aad(audience)),
                 &mut body,
             )
             .map_err(|_| CryptoError::Seal)?;
@@ -99,27 +120,35 @@ impl Sealer {
         Ok(sealed)
     }
 
-    /// Opens what was sealed for `audience`.
+    /// Opens what was sealed for `audience`. Another key is tried only where the one before did not open it.
     pub fn open(&self, audience: &str, sealed: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        let (&version, rest) = sealed.split_first().ok_or(CryptoError::Open)?;
-        let (nonce, body) = rest
-            .split_first_chunk::<NONCE_LEN>()
-            .ok_or(CryptoError::Open)?;
+        std::iter::once(&self.key)
+            .chain(&self.further)
+            .find_map(|key| self.open_with(key, audience, sealed))
+            .ok_or(CryptoError::Open)
+    }
+
+    /// Whether the first key has sealed it, so that it opens as long as that key is there.
+    pub fn is_fresh(&self, audience: &str, sealed: &[u8]) -> bool {
+        self.open_with(&self.key, audience, sealed).is_some()
+    }
+
+    fn open_with(&self, key: &LessSafeKey, audience: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (&version, rest) = sealed.split_first()?;
+        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;
         if version != VERSION {
-            return Err(CryptoError::Open);
+            return None;
         }
-        let mut body = body.to_vec();
-        let plain = self
-            .key
-            .open_in_place(
-                Nonce::assume_unique_for_key(*nonce),
-                self.aad(audience),
-                &mut body,
-            )
-            .map_err(|_| CryptoError::Open)?
-            .len();
+        let (nonce, mut body) = (Nonce::assume_unique_for_key(*nonce), body.to_vec());
+        let aad = Aad::from(self.aad(audience));
+        let plain = key.open_in_place(nonce, aad, &mut body).ok()?.len();
         body.truncate(plain);
-        Ok(body)
+        Some(body)
+    }
+
+    /// How long the text of so many sealed bytes is.
+    pub const fn text_length(plain: usize) -> usize {
+        ((plain + OVERHEAD) * 4).div_ceil(3)
     }
 
     /// As [`Self::seal`], in base64url for a cookie or a query.
@@ -138,41 +167,52 @@ impl Sealer {
     }
 
     /// Version and purpose have a known length in front of the audience, so that no boundary can slide.
-    fn aad(&self, audience: &str) -> Aad<Vec<u8>> {
+    fn aad(&self, audience: &str) -> Vec<u8> {
         let purpose = self.purpose.as_str();
         let mut aad = Vec::with_capacity(2 + purpose.len() + audience.len());
         aad.push(VERSION);
         aad.push(u8::try_from(purpose.len()).unwrap_or(u8::MAX));
         aad.extend_from_slice(purpose.as_bytes());
         aad.extend_from_slice(audience.as_bytes());
-        Aad::from(aad)
+        aad
     }
 }
 
-/// Makes and checks short proofs (HMAC-SHA-256).
+/// Makes and checks short proofs (HMAC-SHA-256). The first of its keys proves, the proofs of all hold.
 #[derive(Debug)]
-pub struct MacKey(hmac::Key);
+pub struct MacKey {
+    key: hmac::Key,
+    further: Vec<hmac::Key>,
+}
 
 impl MacKey {
-    pub(super) fn new(key: &[u8; 32]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    pub(super) fn new(first: &[u8; 32], further: &[Zeroizing<[u8; 32]>]) -> Self {
+        let key = |key: &[u8; 32]| hmac::Key::new(hmac::HMAC_SHA256, key);
+        Self {
+            key: key(first),
+            further: further.iter().map(|one| key(one)).collect(),
+        }
     }
 
     /// The proof of `parts`, each framed by its length, in base64url.
     pub fn prove(&self, parts: &[&[u8]]) -> String {
-        let mut context = hmac::Context::with_key(&self.0);
-        for part in parts {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part);
-        }
-        BASE64_URL_SAFE_NO_PAD.encode(context.sign())
+        proof(&self.key, parts)
     }
 
-    /// Whether `proof` is the proof of `parts`, in constant time.
-    pub fn is_proof(&self, parts: &[&[u8]], proof: &str) -> bool {
-        use subtle::ConstantTimeEq;
-        self.prove(parts).as_bytes().ct_eq(proof.as_bytes()).into()
+    /// Whether `shown` is a proof of `parts`, each compared in constant time.
+    pub fn is_proof(&self, parts: &[&[u8]], shown: &str) -> bool {
+        let is_by = |key| bool::from(proof(key, parts).as_bytes().ct_eq(shown.as_bytes()));
+        is_by(&self.key) || self.further.iter().any(is_by)
     }
+}
+
+fn proof(key: &hmac::Key, parts: &[&[u8]]) -> String {
+    let mut context = hmac::Context::with_key(key);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    BASE64_URL_SAFE_NO_PAD.encode(context.sign())
 }
 
 /// Lower-case hexadecimal.
@@ -204,7 +244,7 @@ mod tests {
     use super::*;
 
     fn sealer(purpose: Purpose) -> Sealer {
-        Sealer::new(&[7; 32], purpose).unwrap()
+        Sealer::new(&[7; 32], &[], purpose).unwrap()
     }
 
     #[test]
@@ -230,7 +270,7 @@ mod tests {
                 .is_err()
         );
         assert!(
-            Sealer::new(&[8; 32], Purpose::Handle)
+            Sealer::new(&[8; 32], &[], Purpose::Handle)
                 .unwrap()
                 .open("app.example.com", &sealed)
                 .is_err()
@@ -245,6 +285,52 @@ mod tests {
             sealer.seal("a", b"id").unwrap(),
             sealer.seal("a", b"id").unwrap()
         );
+    }
+
+    /// The sealer of several secrets, by their bytes.
+    fn of(secrets: &[u8]) -> Sealer {
+        let keys: Vec<_> = secrets
+            .iter()
+            .map(|byte| Zeroizing::new([*byte; 32]))
+            .collect();
+        Sealer::new(&keys[0], &keys[1..], Purpose::Handle).unwrap()
+    }
+
+    #[test]
+    fn the_first_key_seals_and_every_key_opens() {
+        let earlier = of(&[1]).seal("a", b"id").unwrap();
+        let both = of(&[2, 3, 1]);
+
+        let sealed = both.seal("a", b"id").unwrap();
+
+        assert_eq!(both.open("a", &earlier).unwrap(), b"id");
+        assert_eq!(of(&[2]).open("a", &sealed).unwrap(), b"id");
+        assert!(of(&[3, 1]).open("a", &sealed).is_err());
+        assert!(of(&[2, 3]).open("a", &earlier).is_err());
+        assert!(both.open("b", &earlier).is_err());
+        assert!(both.is_fresh("a", &sealed) && !both.is_fresh("a", &earlier));
+        for garbage in [&b""[..], &[VERSION], &[VERSION; OVERHEAD], &[0; 64]] {
+            assert!(both.open("a", garbage).is_err());
+        }
+    }
+
+    #[test]
+    fn the_first_key_proves_and_the_proofs_of_every_key_hold() {
+        let of = |first: u8, further: &[u8]| {
+            let further: Vec<_> = further
+                .iter()
+                .map(|byte| Zeroizing::new([*byte; 32]))
+                .collect();
+            MacKey::new(&[first; 32], &further)
+        };
+        let both = of(2, &[1]);
+
+        let proof = both.prove(&[b"a"]);
+
+        assert!(of(2, &[]).is_proof(&[b"a"], &proof));
+        assert!(both.is_proof(&[b"a"], &of(1, &[]).prove(&[b"a"])));
+        assert!(!both.is_proof(&[b"a"], &of(3, &[]).prove(&[b"a"])));
+        assert!(!of(1, &[]).is_proof(&[b"a"], &proof));
     }
 
     proptest! {
@@ -263,7 +349,7 @@ mod tests {
 
         #[test]
         fn a_proof_holds_for_its_own_parts(a: Vec<u8>, b: Vec<u8>, c: Vec<u8>, d: Vec<u8>) {
-            let key = MacKey::new(&[1; 32]);
+            let key = MacKey::new(&[1; 32], &[]);
             let proof = key.prove(&[&a, &b]);
 
             prop_assert!(key.is_proof(&[&a, &b], &proof));

@@ -22,8 +22,14 @@ use super::{CryptoError, Secret, digest, hex};
 pub struct SigningKeys {
     header: Header,
     active: EncodingKey,
-    public: DecodingKey,
+    published: Vec<Published>,
     jwks: String,
+}
+
+/// The public half of one of them.
+struct Published {
+    kid: String,
+    key: DecodingKey,
 }
 
 impl SigningKeys {
@@ -33,33 +39,7 @@ impl SigningKeys {
         Self::of(&keys)
     }
 
-    /// The one key that these bytes are, if they are one.
-    pub(super) fn from_seed(seed: &[u8; 32]) -> Option<Result<Self, CryptoError>> {
-        let key = SecretKey::from_slice(seed).ok()?;
-        Some(Self::of(&[key]))
-    }
-
-    /// The one key that Pomerium makes of the same 40 bytes: (bytes mod (n − 1)) + 1 (FIPS 186-4 B.4.1, with 64 bits to
-    /// spare).
-    pub(super) fn from_wide_seed(seed: &[u8; 40]) -> Result<Self, CryptoError> {
-        let mut wide = [0; 64];
-        if let Some(end) = wide.last_chunk_mut() {
-            *end = *seed;
-        }
-        let failed = || CryptoError::SigningKey("none can be derived".to_owned());
-        let mut below_order = U512::from(NistP256::ORDER.as_ref());
-        below_order = below_order.wrapping_sub(&U512::ONE);
-        let modulus = NonZero::new(below_order).into_option().ok_or_else(failed)?;
-        let scalar = U512::from_be_slice(&wide)
-            .rem(&modulus)
-            .wrapping_add(&U512::ONE)
-            .to_be_bytes();
-        let scalar = scalar.as_ref().last_chunk::<32>().ok_or_else(failed)?;
-        let key = SecretKey::from_slice(scalar).map_err(|_| failed())?;
-        Self::of(&[key])
-    }
-
-    fn of(keys: &[SecretKey]) -> Result<Self, CryptoError> {
+    pub(super) fn of(keys: &[SecretKey]) -> Result<Self, CryptoError> {
         let first = keys
             .first()
             .ok_or_else(|| CryptoError::SigningKey("there is no PEM block".to_owned()))?;
@@ -67,12 +47,16 @@ impl SigningKeys {
             .to_pkcs8_der()
             .map_err(|error| CryptoError::SigningKey(error.to_string()))?;
         let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some(Jwk::of(first).kid);
+        header.kid = Some(kid(first));
         let jwks: Vec<_> = keys.iter().map(|key| Jwk::of(key).to_json()).collect();
+        let published = keys.iter().map(|key| Published {
+            kid: kid(key),
+            key: DecodingKey::from_ec_der(key.public_key().to_sec1_point(false).as_bytes()),
+        });
         Ok(Self {
             header,
             active: EncodingKey::from_ec_der(der.as_bytes()),
-            public: DecodingKey::from_ec_der(first.public_key().to_sec1_point(false).as_bytes()),
+            published: published.collect(),
             jwks: json!({ "keys": jwks }).to_string(),
         })
     }
@@ -90,15 +74,27 @@ impl SigningKeys {
         jsonwebtoken::encode(&self.header, claims, &self.active).map_err(CryptoError::Sign)
     }
 
-    /// The claims of a token that the active key signed, whatever they say and however old it is.
+    /// The claims of a token that one of the keys signed, whatever they say and however old it is.
     pub fn read<T: DeserializeOwned>(&self, token: &str) -> Result<T, CryptoError> {
         let mut validation = Validation::new(Algorithm::ES256);
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_aud = false;
-        jsonwebtoken::decode(token, &self.public, &validation)
-            .map(|data| data.claims)
-            .map_err(|_| CryptoError::Open)
+        let mut read = self
+            .published
+            .iter()
+            .filter_map(|one| jsonwebtoken::decode(token, &one.key, &validation).ok());
+        read.next().map(|data| data.claims).ok_or(CryptoError::Open)
+    }
+
+    /// The names of all keys as a JWK Set has them (`kid`, RFC 7517 §4.5); the first is that of the one that signs.
+    pub fn kids(&self) -> impl Iterator<Item = &str> {
+        self.published.iter().map(|one| one.kid.as_str())
+    }
+
+    /// The id of the key that signs.
+    pub fn id(&self) -> &str {
+        self.header.kid.as_deref().unwrap_or_default()
     }
 
     /// The public keys as a JWK Set (RFC 7517 §5).
@@ -113,6 +109,35 @@ impl fmt::Debug for SigningKeys {
             .field("kid", &self.header.kid)
             .finish_non_exhaustive()
     }
+}
+
+/// The one key that these bytes are, if they are one.
+pub(super) fn key_of_seed(seed: &[u8; 32]) -> Option<SecretKey> {
+    SecretKey::from_slice(seed).ok()
+}
+
+/// The one key that Pomerium makes of the same 40 bytes: (bytes mod (n − 1)) + 1 (FIPS 186-4 B.4.1, with 64 bits to
+/// spare).
+pub(super) fn key_of_wide_seed(seed: &[u8; 40]) -> Result<SecretKey, CryptoError> {
+    let mut wide = [0; 64];
+    if let Some(end) = wide.last_chunk_mut() {
+        *end = *seed;
+    }
+    let failed = || CryptoError::SigningKey("none can be derived".to_owned());
+    let mut below_order = U512::from(NistP256::ORDER.as_ref());
+    below_order = below_order.wrapping_sub(&U512::ONE);
+    let modulus = NonZero::new(below_order).into_option().ok_or_else(failed)?;
+    let scalar = U512::from_be_slice(&wide)
+        .rem(&modulus)
+        .wrapping_add(&U512::ONE)
+        .to_be_bytes();
+    let scalar = scalar.as_ref().last_chunk::<32>().ok_or_else(failed)?;
+    SecretKey::from_slice(scalar).map_err(|_| failed())
+}
+
+/// What a key is called: its thumbprint.
+pub(super) fn kid(key: &SecretKey) -> String {
+    Jwk::of(key).kid
 }
 
 /// The public half of a key.
@@ -187,13 +212,9 @@ mod tests {
     fn several_keys_are_published_and_the_first_signs() {
         let first = SigningKeys::generate().unwrap();
         let second = SigningKeys::generate().unwrap();
-        let both = format!(
-            "{}\n{}",
-            first.expose_text().unwrap(),
-            second.expose_text().unwrap()
-        );
+        let [one, other] = [&first, &second].map(|pem| pem.expose_text().unwrap());
 
-        let keys = SigningKeys::from_pem(&both).unwrap();
+        let keys = SigningKeys::from_pem(&format!("{one}\n{other}")).unwrap();
         let token = keys.sign(&json!({ "sub": "u" })).unwrap();
 
         let published = jwks(&keys);
@@ -205,6 +226,19 @@ mod tests {
             jwks(&SigningKeys::from_pem(second.expose_text().unwrap()).unwrap())[0]
         );
         assert!(published.iter().all(|key| key.get("d").is_none()));
+    }
+
+    #[test]
+    fn what_any_of_the_keys_signed_can_be_read_and_nothing_else() {
+        let pems: Vec<_> = (0..3).map(|_| SigningKeys::generate().unwrap()).collect();
+        let of = |chosen: &[usize]| {
+            let texts = chosen.iter().map(|at| pems[*at].expose_text().unwrap());
+            SigningKeys::from_pem(&texts.collect::<Vec<_>>().concat()).unwrap()
+        };
+        let token = of(&[1]).sign(&json!({ "sub": "u" })).unwrap();
+
+        assert_eq!(of(&[0, 1]).read::<Value>(&token).unwrap()["sub"], "u");
+        assert!(of(&[0, 2]).read::<Value>(&token).is_err());
     }
 
     #[test]

@@ -402,3 +402,27 @@ fn a_key_has_one_form() {
         assert!(PublicKey::parse(text).is_err());
     }
 }
+
+#[test]
+fn every_pair_opens_and_the_first_is_shown() {
+    let own = sender().with(vec![receiver()]);
+    let other = handoff_key(b"other").unwrap();
+    let query = [("a", "1")];
+    for version in [HandoffVersion::V1, HandoffVersion::V2] {
+        for pair in [&sender(), &receiver()] {
+            let sealed = other.seal(pair.public(), &query, version).unwrap();
+
+            assert_eq!(own.open(&sealed).unwrap(), [("a".into(), "1".into())]);
+            assert_eq!(own.asked(&sealed).public(), pair.public());
+            assert_eq!(own.known_as(pair.public()).public(), pair.public());
+        }
+        let to_another = other.seal(other.public(), &query, version).unwrap();
+        assert!(own.open(&to_another).is_err());
+        assert_eq!(own.asked(&to_another).public(), own.public());
+        let answer = own.seal(other.public(), &query, version).unwrap();
+        assert_eq!(answer.sender, *sender().public());
+    }
+    assert!(own.is(sender().public()) && own.is(receiver().public()));
+    assert!(!own.is(other.public()));
+    assert_eq!(own.known_as(other.public()).public(), own.public());
+}
