@@ -1,14 +1,12 @@
 //! One line for one decision.
 
-use std::sync::{Mutex, PoisonError};
-
-use serde::Serialize;
+use std::cell::RefCell;
 
 use super::{DecisionLog, lines::Lines};
 use crate::clock::Timestamp;
 
 /// What stands in the line. Never a token, a cookie, a query or a client's address.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct DecisionLine<'a> {
     /// The request's id.
     pub request_id: &'a str,
@@ -19,10 +17,8 @@ pub struct DecisionLine<'a> {
     /// The stable word for why.
     pub reason: &'static str,
     /// The rule that decided.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<&'a str>,
     /// The session's label.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<&'a str>,
     /// What was asked.
     pub method: &'a str,
@@ -37,19 +33,28 @@ pub struct DecisionLine<'a> {
 pub struct DecisionLogger {
     lines: Lines,
     which: DecisionLog,
-    /// The second that was last written out, and how.
-    second: Mutex<(Timestamp, String)>,
+}
+
+thread_local! {
+    /// Where this thread composes its lines: nothing is allocated for one.
+    static DRAFT: RefCell<Draft> = const { RefCell::new(Draft::new()) };
 }
 
 impl DecisionLogger {
     /// Adds to `lines`.
-    pub fn new(lines: Lines, which: DecisionLog) -> Self {
-        let start = Timestamp::from_seconds(0);
-        Self {
-            lines,
-            which,
-            second: Mutex::new((start, start.to_rfc3339())),
-        }
+    pub const fn new(lines: Lines, which: DecisionLog) -> Self {
+        Self { lines, which }
+    }
+
+    /// Another on the same output, for this choice of decisions.
+    #[must_use]
+    pub fn choosing(&self, which: DecisionLog) -> Self {
+        Self::new(self.lines.clone(), which)
+    }
+
+    /// Where the lines go.
+    pub(super) fn lines(&self) -> Lines {
+        self.lines.clone()
     }
 
     /// Writes one line, if such a decision gets one.
@@ -57,32 +62,82 @@ impl DecisionLogger {
         if self.which == DecisionLog::Refusals && line.decision == "allow" {
             return;
         }
-        let members = serde_json::to_string(line).unwrap_or_default();
-        let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
-        if second.0 != now {
-            *second = (now, now.to_rfc3339());
-        }
-        let text = compose(&second.1, line.decision, &members);
-        drop(second);
-        self.lines.push(text.as_bytes());
+        DRAFT.with_borrow_mut(|draft| self.lines.push(draft.compose(line, now)));
     }
 }
 
-/// `{"timestamp":…,"level":"INFO","message":"decided a request",…}`, as the other lines of the log are made.
-fn compose(timestamp: &str, decision: &str, members: &str) -> String {
-    let level = if decision == "refuse" { "WARN" } else { "INFO" };
-    // The members of the line follow without their opening brace.
-    let members = members.strip_prefix('{').unwrap_or("}");
-    [
-        "{\"timestamp\":\"",
-        timestamp,
-        "\",\"level\":\"",
-        level,
-        "\",\"message\":\"decided a request\",",
-        members,
-        "\n",
-    ]
-    .concat()
+/// A line, and the second that was last written out.
+struct Draft {
+    text: Vec<u8>,
+    second: Option<(Timestamp, String)>,
+}
+
+impl Draft {
+    const fn new() -> Self {
+        Self {
+            text: Vec::new(),
+            second: None,
+        }
+    }
+
+    /// `{"timestamp":…,"level":"INFO","message":"decided a request",…}`, as the other lines of the log are made.
+    fn compose(&mut self, line: &DecisionLine<'_>, now: Timestamp) -> &[u8] {
+        if self
+            .second
+            .as_ref()
+            .is_none_or(|(second, _)| *second != now)
+        {
+            self.second = Some((now, now.to_rfc3339()));
+        }
+        let timestamp = self.second.as_ref().map_or("", |(_, text)| text);
+        let level = if line.decision == "refuse" {
+            "WARN"
+        } else {
+            "INFO"
+        };
+        let text = &mut self.text;
+        text.clear();
+        text.push(b'{');
+        for (name, value) in [
+            ("timestamp", Some(timestamp)),
+            ("level", Some(level)),
+            ("message", Some("decided a request")),
+            ("request_id", Some(line.request_id)),
+            ("dialect", Some(line.dialect)),
+            ("decision", Some(line.decision)),
+            ("reason", Some(line.reason)),
+            ("rule", line.rule),
+            ("session", line.session),
+            ("method", Some(line.method)),
+            ("host", Some(line.host)),
+            ("path", Some(line.path)),
+        ] {
+            if let Some(value) = value {
+                member(text, name, value);
+            }
+        }
+        // In place of the last comma.
+        text.pop();
+        text.extend_from_slice(b"}\n");
+        text
+    }
+}
+
+/// `"name":"value",`. Nearly no value has a byte that JSON escapes (RFC 8259 §7).
+fn member(text: &mut Vec<u8>, name: &str, value: &str) {
+    text.push(b'"');
+    text.extend_from_slice(name.as_bytes());
+    text.extend_from_slice(b"\":");
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if value.bytes().all(is_plain) {
+        text.push(b'"');
+        text.extend_from_slice(value.as_bytes());
+        text.push(b'"');
+    } else {
+        let quoted = serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned());
+        text.extend_from_slice(quoted.as_bytes());
+    }
+    text.push(b',');
 }
 
 #[cfg(test)]
@@ -105,18 +160,43 @@ mod tests {
             path: "/a\n\"b",
         };
 
-        let members = serde_json::to_string(&line).unwrap();
-        let text = compose(
-            &Timestamp::from_seconds(0).to_rfc3339(),
-            line.decision,
-            &members,
-        );
+        let mut draft = Draft::new();
+        let text = draft.compose(&line, Timestamp::from_seconds(0));
+        let text = std::str::from_utf8(text).unwrap();
 
         assert!(text.ends_with("}\n") && text.matches('\n').count() == 1);
-        let value: Value = serde_json::from_str(&text).unwrap();
+        let value: Value = serde_json::from_str(text).unwrap();
         assert_eq!(value["timestamp"], json!("1970-01-01T00:00:00Z"));
         assert_eq!(value["path"], json!("/a\n\"b"));
         assert_eq!(value["level"], json!("WARN"));
         assert!(value.get("rule").is_none());
+        assert_eq!(value["method"], json!("G\"ET"));
+    }
+
+    #[test]
+    fn a_line_has_its_own_second_and_nothing_of_the_line_before() {
+        let line = |path| DecisionLine {
+            request_id: "r1",
+            dialect: "nginx",
+            decision: "allow",
+            reason: "allowed",
+            rule: Some("routes[0].policy"),
+            session: None,
+            method: "GET",
+            host: "app.example.com",
+            path,
+        };
+        let mut draft = Draft::new();
+        draft.compose(&line("/long/and/longer"), Timestamp::from_seconds(0));
+
+        let text = draft.compose(&line("/"), Timestamp::from_seconds(1));
+
+        let value: Value = serde_json::from_slice(text).unwrap();
+        let expected = json!({
+            "timestamp": "1970-01-01T00:00:01Z", "level": "INFO", "message": "decided a request",
+            "request_id": "r1", "dialect": "nginx", "decision": "allow", "reason": "allowed",
+            "rule": "routes[0].policy", "method": "GET", "host": "app.example.com", "path": "/",
+        });
+        assert_eq!(value, expected);
     }
 }

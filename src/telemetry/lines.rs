@@ -42,12 +42,12 @@ impl Shared {
 pub struct Lines(Arc<Shared>);
 
 impl Lines {
-    /// Takes a line, its end included.
-    pub(super) fn push(&self, line: &[u8]) {
+    /// Takes a line, its end included; whether there was room.
+    pub(super) fn push(&self, line: &[u8]) -> bool {
         let mut waiting = self.0.lock();
         if waiting.lines.len() + line.len() > WAITING {
             waiting.left_out += 1;
-            return;
+            return false;
         }
         let is_first = waiting.lines.is_empty();
         waiting.lines.extend_from_slice(line);
@@ -55,11 +55,13 @@ impl Lines {
         if is_first {
             self.0.first_line.notify_one();
         }
+        true
     }
 }
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // What is left out is counted there.
         self.push(line);
         Ok(line.len())
     }

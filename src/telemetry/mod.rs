@@ -4,16 +4,20 @@
 //! every application, so that its line is composed by hand and written by another thread: a `tracing` span around it
 //! would cost more than the decision.
 
+mod audit;
 mod decisions;
 mod lines;
 mod logs;
 mod metrics;
 
+use std::path::PathBuf;
+
 pub use self::{
+    audit::{Act, Actor, Audit, AuditError, AuditEvent},
     decisions::{DecisionLine, DecisionLogger},
     lines::{LineWriter, Lines, gather},
     logs::{LogError, Logs, start, start_to},
-    metrics::{DecisionLabels, Metrics, OutcomeLabels},
+    metrics::{Counted, DecisionLabels, Metrics, OutcomeLabels},
 };
 
 /// What is logged.
@@ -23,6 +27,8 @@ pub struct LogSettings {
     pub level: String,
     /// Which decisions get a line.
     pub decisions: DecisionLog,
+    /// The file of the audit log; none leaves its lines in the log.
+    pub audit: Option<PathBuf>,
 }
 
 /// Which decisions get a line in the log.
