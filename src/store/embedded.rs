@@ -2,23 +2,34 @@
 //!
 //! Every answered write has been flushed to the disk; a crash at any point leaves the last answered state. The file is
 //! locked, so that two processes never share it. After a failed write the file is closed and opened anew before the
-//! next one, so that a disk that was full works again without a restart.
+//! next one, so that a disk that was full works again without a restart. Above a bound it is full for whoever begins
+//! something ([`Store::is_full`]), and never for what ends something.
+
+mod compaction;
+#[cfg(test)]
+mod disk;
+mod file;
+mod sets;
+#[cfg(test)]
+mod tests;
+mod totals;
 
 use std::{
     fmt::Display,
     fs::{self, OpenOptions},
     io::ErrorKind,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    path::Path,
+    sync::Arc,
 };
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 use tokio::task::spawn_blocking;
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::{Key, Renewal, Store, StoreError, StoreFuture};
+use self::file::File;
+use super::{Key, Member, Renewal, Store, StoreError, StoreFuture};
 use crate::clock::Timestamp;
 
 /// Key to (end, value).
@@ -33,20 +44,19 @@ const SWEEP: usize = 1_000;
 
 /// A store in a file.
 #[derive(Debug)]
-pub struct EmbeddedStore {
-    path: PathBuf,
-    /// `None` after a failed write, until the file could be opened again.
-    database: Arc<RwLock<Option<Database>>>,
-}
+pub struct EmbeddedStore(Arc<File>);
 
 impl EmbeddedStore {
     /// Opens the file, or makes it with mode 0600.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let database = guarded(|| open(path)).map_err(|StoreError(cause)| named(path, &cause))?;
-        Ok(Self {
-            path: path.to_owned(),
-            database: Arc::new(RwLock::new(Some(database))),
-        })
+        File::open(path, Box::new(open))
+            .map(|file| Self(Arc::new(file)))
+            .map_err(|StoreError(cause)| named(path, &cause))
+    }
+
+    /// From now on it is full when what is in it takes so many bytes; the file itself has up to some times as many.
+    pub fn bound(&self, bytes: u64) {
+        self.0.bound(bytes);
     }
 
     /// Runs a transaction off the event loop.
@@ -54,12 +64,42 @@ impl EmbeddedStore {
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<'_, T> {
-        let (database, path) = (Arc::clone(&self.database), self.path.clone());
+        let file = Arc::clone(&self.0);
         Box::pin(async move {
-            spawn_blocking(move || write(&database, &path, change))
+            spawn_blocking(move || file.write(change))
                 .await
                 .map_err(failed)?
         })
+    }
+
+    /// Runs a transaction here: it touches a few pages that are nearly always in memory, cheaper than another thread.
+    fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>,
+    ) -> StoreFuture<'_, T> {
+        let outcome = self.0.read(look);
+        Box::pin(async move { outcome })
+    }
+
+    /// Makes the file small again where that is worth it.
+    async fn compact(&self, now: Timestamp) {
+        if !self.0.wants_compaction(now) {
+            return;
+        }
+        let file = Arc::clone(&self.0);
+        let before = file.length();
+        let done = spawn_blocking(move || compaction::run(&file)).await;
+        match done.map_err(failed).flatten() {
+            Ok(()) => info!(
+                before,
+                after = self.0.length(),
+                "made the session store's file small again"
+            ),
+            // It goes on as it was.
+            Err(error) => {
+                warn!(error = %error, "could not make the session store's file small again");
+            }
+        }
     }
 }
 
@@ -77,6 +117,7 @@ fn named(path: &Path, cause: &str) -> StoreError {
 }
 
 fn open(path: &Path) -> Result<Database, StoreError> {
+    compaction::remove_draft(path)?;
     match fs::metadata(path) {
         Ok(file) if file.len() > 0 => {}
         // Whoever empties it leaves it so.
@@ -100,6 +141,11 @@ fn make(path: &Path) -> Result<(), StoreError> {
     }
     drop(open_file(&draft)?);
     fs::rename(&draft, path).map_err(failed)?;
+    sync_folder(path)
+}
+
+/// What the folder says of its files reaches the disk.
+fn sync_folder(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::File::open(folder)
         .and_then(|folder| folder.sync_all())
@@ -115,6 +161,7 @@ fn open_file(path: &Path) -> Result<Database, StoreError> {
         .mode(0o600)
         .open(path)
         .map_err(failed)?;
+    let own = file.metadata().map_err(failed)?;
     let database = Database::builder()
         .set_cache_size(CACHE)
         .create_file(file)
@@ -124,43 +171,24 @@ fn open_file(path: &Path) -> Result<Database, StoreError> {
             }
             error => failed(error),
         })?;
-    // Both tables are made here, so that a reader always finds them.
-    let transaction = database.begin_write().map_err(failed)?;
-    transaction.open_table(RECORDS).map_err(failed)?;
-    transaction.open_table(ENDS).map_err(failed)?;
-    transaction.commit().map_err(failed)?;
-    Ok(database)
+    // Another process may have put a smaller file there while this one was being opened.
+    let there = fs::metadata(path).map_err(failed)?;
+    if (own.dev(), own.ino()) != (there.dev(), there.ino()) {
+        return Err(failed("in use by another process; stop that one first"));
+    }
+    prepare(database)
 }
 
-fn write<T>(
-    database: &RwLock<Option<Database>>,
-    path: &Path,
-    change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    let written = {
-        let shared = database.read().unwrap_or_else(PoisonError::into_inner);
-        shared
-            .as_ref()
-            .map(|database| guarded(|| commit(database, change)))
-    };
-    match written {
-        Some(Ok(value)) => Ok(value),
-        // The database stays unusable after an I/O error; whether this write was kept is not known.
-        failure => {
-            let mut exclusive = database.write().unwrap_or_else(PoisonError::into_inner);
-            let unusable = exclusive.take();
-            // It flushes when it goes, and can stumble over the same damage.
-            let _ = guarded(|| {
-                drop(unusable);
-                Ok(())
-            });
-            *exclusive = guarded(|| open(path)).ok();
-            Err(match failure {
-                Some(Err(error)) => error,
-                _ => failed("the file could not be opened after a failed write"),
-            })
-        }
-    }
+fn prepare(database: Database) -> Result<Database, StoreError> {
+    // The tables are made here, so that a reader always finds them.
+    let mut transaction = database.begin_write().map_err(failed)?;
+    transaction.set_quick_repair(true);
+    transaction.open_table(RECORDS).map_err(failed)?;
+    transaction.open_table(ENDS).map_err(failed)?;
+    sets::make(&transaction)?;
+    totals::make(&transaction)?;
+    transaction.commit().map_err(failed)?;
+    Ok(database)
 }
 
 fn commit<T>(
@@ -190,7 +218,7 @@ fn insert(
         .map_err(failed)?;
     ends.insert((until.seconds(), key.as_bytes().as_slice()), ())
         .map_err(failed)?;
-    Ok(())
+    totals::add(transaction, totals::length(value))
 }
 
 /// Removes one record from both tables; whether it was there.
@@ -198,11 +226,15 @@ fn delete(transaction: &WriteTransaction, key: Key) -> Result<bool, StoreError> 
     let mut records = transaction.open_table(RECORDS).map_err(failed)?;
     let mut ends = transaction.open_table(ENDS).map_err(failed)?;
     let removed = records.remove(key.as_bytes().as_slice()).map_err(failed)?;
-    let Some(until) = removed.map(|record| record.value().0) else {
+    let Some((until, length)) = removed.map(|record| {
+        let (until, value) = record.value();
+        (until, totals::length(value))
+    }) else {
         return Ok(false);
     };
     ends.remove((until, key.as_bytes().as_slice()))
         .map_err(failed)?;
+    totals::add(transaction, -length)?;
     Ok(true)
 }
 
@@ -214,22 +246,14 @@ fn end_of(transaction: &WriteTransaction, key: Key) -> Result<Option<Timestamp>,
 
 impl Store for EmbeddedStore {
     fn get(&self, key: Key, now: Timestamp) -> StoreFuture<'_, Option<Vec<u8>>> {
-        // A read touches a few pages that are nearly always in memory: cheaper than another thread.
-        let read = || {
-            let shared = self.database.read().unwrap_or_else(PoisonError::into_inner);
-            let database = shared
-                .as_ref()
-                .ok_or_else(|| failed("the file is not open"))?;
-            let transaction = database.begin_read().map_err(failed)?;
+        self.read(|transaction| {
             let records = transaction.open_table(RECORDS).map_err(failed)?;
             let record = records.get(key.as_bytes().as_slice()).map_err(failed)?;
             Ok(record.and_then(|record| {
                 let (until, value) = record.value();
                 (until > now.seconds()).then(|| value.to_vec())
             }))
-        };
-        let outcome = guarded(read);
-        Box::pin(async move { outcome })
+        })
     }
 
     fn put(&self, key: Key, value: Vec<u8>, until: Timestamp) -> StoreFuture<'_, ()> {
@@ -266,12 +290,56 @@ impl Store for EmbeddedStore {
         })
     }
 
+    fn swap(&self, known: Vec<u8>, record: Renewal, now: Timestamp) -> StoreFuture<'_, bool> {
+        self.write(move |transaction| {
+            let Renewal { key, value, until } = record;
+            let is_known = {
+                let records = transaction.open_table(RECORDS).map_err(failed)?;
+                let held = records.get(key.as_bytes().as_slice()).map_err(failed)?;
+                held.is_some_and(|held| {
+                    let (end, held) = held.value();
+                    end > now.seconds() && (held == known || held == value)
+                })
+            };
+            if is_known {
+                insert(transaction, key, &value, until)?;
+            }
+            Ok(is_known)
+        })
+    }
+
     fn remove(&self, key: Key) -> StoreFuture<'_, ()> {
         self.write(move |transaction| delete(transaction, key).map(drop))
     }
 
+    fn add(&self, sets: Vec<Key>, member: Member) -> StoreFuture<'_, ()> {
+        self.write(move |transaction| sets::add(transaction, &sets, member))
+    }
+
+    fn members(
+        &self,
+        set: Key,
+        below: Option<Member>,
+        limit: usize,
+        now: Timestamp,
+    ) -> StoreFuture<'_, Vec<Member>> {
+        self.read(|transaction| {
+            let members = transaction.open_table(sets::MEMBERS).map_err(failed)?;
+            sets::read(&members, set, below, limit, now)
+        })
+    }
+
+    fn discard(&self, sets: Vec<Key>, member: Member) -> StoreFuture<'_, ()> {
+        self.write(move |transaction| sets::discard(transaction, &sets, member))
+    }
+
     fn sweep(&self, now: Timestamp) -> StoreFuture<'_, usize> {
         Box::pin(async move {
+            while self
+                .write(move |transaction| sets::sweep_some(transaction, now))
+                .await?
+                >= SWEEP
+            {}
             let mut swept = 0;
             loop {
                 let some = self
@@ -279,10 +347,16 @@ impl Store for EmbeddedStore {
                     .await?;
                 swept += some;
                 if some < SWEEP {
-                    return Ok(swept);
+                    break;
                 }
             }
+            self.compact(now).await;
+            Ok(swept)
         })
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.is_full()
     }
 
     fn probe(&self) -> StoreFuture<'_, ()> {
@@ -310,9 +384,12 @@ fn sweep_some(transaction: &WriteTransaction, now: Timestamp) -> Result<usize, S
     };
     let mut ends = transaction.open_table(ENDS).map_err(failed)?;
     let mut records = transaction.open_table(RECORDS).map_err(failed)?;
+    let mut bytes = 0;
     for (end, key) in &over {
         ends.remove((*end, key.as_slice())).map_err(failed)?;
-        records.remove(key.as_slice()).map_err(failed)?;
+        let record = records.remove(key.as_slice()).map_err(failed)?;
+        bytes += record.map_or(0, |record| totals::length(record.value().1));
     }
+    totals::add(transaction, -bytes)?;
     Ok(over.len())
 }

@@ -41,6 +41,14 @@ impl Key {
         Self(key)
     }
 
+    /// The key with these bytes.
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// None comes after it.
+    const LAST: Self = Self([u8::MAX; Self::LENGTH]);
+
     /// The bytes.
     pub const fn as_bytes(&self) -> &[u8; Self::LENGTH] {
         &self.0
@@ -56,6 +64,33 @@ pub struct Renewal {
     pub value: Vec<u8>,
     /// Its new end.
     pub until: Timestamp,
+}
+
+/// One of a set. Ordered by when it counts no more, then by key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Member {
+    /// Until when it is in the set.
+    pub until: Timestamp,
+    /// What it names.
+    pub key: Key,
+}
+
+impl Member {
+    /// Where those begin whose time is not over at `now`.
+    fn first_at(now: Timestamp) -> Self {
+        Self {
+            until: now + std::time::Duration::from_secs(1),
+            key: Key([0; Key::LENGTH]),
+        }
+    }
+
+    /// Where those end that come after `below` in the order of [`Store::members`]; none comes before the start of it.
+    fn end_below(below: Option<Self>) -> Self {
+        below.unwrap_or(Self {
+            until: Timestamp::from_seconds(i64::MAX),
+            key: Key::LAST,
+        })
+    }
 }
 
 /// What a store's methods answer with, later.
@@ -82,11 +117,39 @@ pub trait Store: Send + Sync {
     /// Replaces those records that are still there: one that was removed meanwhile stays removed.
     fn renew(&self, records: Vec<Renewal>) -> StoreFuture<'_, ()>;
 
+    /// Replaces a record that still has the bytes of `known`, and says whether it did. Of several at once, one wins; whoever
+    /// asks again with the same `value` is told the same.
+    fn swap(&self, known: Vec<u8>, record: Renewal, now: Timestamp) -> StoreFuture<'_, bool>;
+
     /// Forgets `key`; whether something was there makes no difference.
     fn remove(&self, key: Key) -> StoreFuture<'_, ()>;
 
-    /// Forgets what is over at `now`; how many records that were. None where the store forgets by itself.
+    /// Puts a member into each of these sets; one that is there already stays. A set is there as long as it has a member,
+    /// and has a key of its own, under which no record lies.
+    fn add(&self, sets: Vec<Key>, member: Member) -> StoreFuture<'_, ()>;
+
+    /// Members whose time is not over at `now`, the one that ends last first: at most `limit`, and only those that come
+    /// after `below` in this order.
+    fn members(
+        &self,
+        set: Key,
+        below: Option<Member>,
+        limit: usize,
+        now: Timestamp,
+    ) -> StoreFuture<'_, Vec<Member>>;
+
+    /// Takes a member out of each of these sets; whether it was there makes no difference.
+    fn discard(&self, sets: Vec<Key>, member: Member) -> StoreFuture<'_, ()>;
+
+    /// Forgets what is over at `now`; how many records that were, members of sets not counted. None where the store forgets
+    /// by itself.
     fn sweep(&self, now: Timestamp) -> StoreFuture<'_, usize>;
+
+    /// Whether there is no room for anything new. What is there can still be used and renewed, and whatever ends something is
+    /// kept: whoever begins something asks first.
+    fn is_full(&self) -> bool {
+        false
+    }
 
     /// Fails when a write would fail just now.
     fn probe(&self) -> StoreFuture<'_, ()>;

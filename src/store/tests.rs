@@ -134,6 +134,67 @@ async fn of_many_who_put_the_same_new_key_one_wins() {
 }
 
 #[tokio::test]
+async fn a_swap_replaces_what_is_known_and_nothing_else() {
+    of_each(async |store: Arc<dyn Store>| {
+        let swap = async |number, known: &[u8], value: &[u8], now| {
+            let record = Renewal {
+                key: key(number),
+                value: value.to_vec(),
+                until: LATER,
+            };
+            store.swap(known.to_vec(), record, now).await.unwrap()
+        };
+        let soon = NOW + std::time::Duration::from_secs(1);
+        store.put(key(1), b"one".to_vec(), soon).await.unwrap();
+
+        assert!(!swap(1, b"on", b"two", NOW).await, "other bytes");
+        assert!(!swap(1, b"", b"two", NOW).await, "no bytes");
+        assert!(!swap(2, b"one", b"two", NOW).await, "nothing there");
+        assert!(!swap(1, b"one", b"two", soon).await, "its time is over");
+        assert_eq!(
+            store.get(key(1), NOW).await.unwrap().as_deref(),
+            Some(&b"one"[..])
+        );
+
+        assert!(swap(1, b"one", b"two", NOW).await);
+        assert!(swap(1, b"one", b"two", NOW).await, "the same once more");
+        assert!(!swap(1, b"one", b"three", NOW).await, "no longer known");
+        assert_eq!(
+            store.get(key(1), soon).await.unwrap().as_deref(),
+            Some(&b"two"[..])
+        );
+        store.remove(key(1)).await.unwrap();
+        assert!(!swap(1, b"two", b"three", NOW).await, "removed stays so");
+        assert_eq!(store.get(key(1), NOW).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_many_who_swap_one_wins() {
+    of_each(async |store: Arc<dyn Store>| {
+        store.put(key(1), b"one".to_vec(), LATER).await.unwrap();
+        let tries = (0..32_u8).map(|number| {
+            let record = Renewal {
+                key: key(1),
+                value: vec![number],
+                until: LATER,
+            };
+            store.swap(b"one".to_vec(), record, NOW)
+        });
+
+        let won = futures_util::future::join_all(tries)
+            .await
+            .into_iter()
+            .filter(|won| *won.as_ref().unwrap())
+            .count();
+
+        assert_eq!(won, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn many_are_renewed_at_once_and_large_values_are_kept() {
     of_each(async |store: Arc<dyn Store>| {
         let large = vec![0xa5; 300_000];
@@ -219,4 +280,108 @@ async fn the_file_is_there_again_after_a_restart_and_belongs_to_one_process() {
         store.get(key(1), NOW).await.unwrap().as_deref(),
         Some(&b"one"[..])
     );
+}
+
+fn member(until: i64, number: u8) -> Member {
+    Member {
+        until: Timestamp::from_seconds(until),
+        key: Key::new(b'l', [number; 32]),
+    }
+}
+
+#[tokio::test]
+async fn a_set_gives_its_members_out_page_by_page_the_last_to_end_first() {
+    of_each(async |store: Arc<dyn Store>| {
+        let (set, other) = (key(1), key(2));
+        // Some end in the same second.
+        let all: Vec<Member> = (0..20)
+            .map(|n| member(1_500 + i64::from(n / 4), n))
+            .collect();
+        for one in all.iter().rev() {
+            store.add(vec![set, other], *one).await.unwrap();
+            store.add(vec![set], *one).await.unwrap();
+        }
+        store.add(vec![other], member(1_900, 99)).await.unwrap();
+
+        let mut found = Vec::new();
+        loop {
+            let page = store.members(set, found.last().copied(), 3, NOW);
+            let page = page.await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            assert!(page.len() <= 3);
+            found.extend(page);
+        }
+
+        let expected: Vec<Member> = all.into_iter().rev().collect();
+        assert_eq!(found, expected);
+        let both = store.members(other, None, 100, NOW).await.unwrap();
+        assert_eq!(both.len(), 21);
+        assert_eq!(store.members(key(3), None, 100, NOW).await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_member_counts_until_its_end_or_until_it_is_taken_out() {
+    of_each(async |store: Arc<dyn Store>| {
+        let (set, other) = (key(1), key(2));
+        let (one, two) = (member(1_001, 1), member(2_000, 2));
+        store.add(vec![set, other], one).await.unwrap();
+        store.add(vec![set, other], two).await.unwrap();
+        let at = async |set, now| {
+            let now = Timestamp::from_seconds(now);
+            store.members(set, None, 10, now).await.unwrap()
+        };
+
+        assert_eq!(at(set, 1_000).await, [two, one]);
+        assert_eq!(at(set, 1_001).await, [two]);
+        let below = store.members(set, Some(two), 10, LATER).await;
+        assert_eq!(below.unwrap(), []);
+        store.discard(vec![set, key(7)], two).await.unwrap();
+        store.discard(vec![set], two).await.unwrap();
+        assert_eq!(at(set, 1_000).await, [one]);
+        assert_eq!(at(other, 1_001).await, [two]);
+        assert_eq!(at(other, 2_000).await, []);
+        store.sweep(LATER).await.unwrap();
+        store.add(vec![set], two).await.unwrap();
+        assert_eq!(at(set, 1_001).await, [two]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_many_who_join_a_set_at_once_all_are_in_it() {
+    of_each(async |store: Arc<dyn Store>| {
+        let joining = (0..64).map(|number| store.add(vec![key(1)], member(2_000, number)));
+
+        for joined in futures_util::future::join_all(joining).await {
+            joined.unwrap();
+        }
+
+        let found = store.members(key(1), None, 100, NOW).await.unwrap();
+        assert_eq!(found.len(), 64);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sweep_takes_members_that_are_over_and_counts_records_alone() {
+    of_each_that_sweeps(async |store: Arc<dyn Store>| {
+        for number in 0..=u8::MAX {
+            let sets = (0..5).map(key).collect();
+            store.add(sets, member(1_500, number)).await.unwrap();
+        }
+        store.add(vec![key(1)], member(3_000, 0)).await.unwrap();
+        store.put(key(1), Vec::new(), NOW).await.unwrap();
+
+        assert_eq!(store.sweep(LATER).await.unwrap(), 1);
+
+        let early = Timestamp::from_seconds(0);
+        let left = store.members(key(1), None, 500, early).await.unwrap();
+        assert_eq!(left, [member(3_000, 0)]);
+        assert_eq!(store.members(key(2), None, 9, early).await.unwrap(), []);
+    })
+    .await;
 }

@@ -11,6 +11,7 @@ mod failure;
 mod feed;
 mod link;
 mod record;
+mod sets;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ use self::{
     link::{Link, Repeat},
     record::{HEAD, LONGEST},
 };
-use super::{Changes, Key, Renewal, Store, StoreError, StoreFuture};
+use super::{Changes, Key, Member, Renewal, Store, StoreError, StoreFuture};
 use crate::clock::{Clock, Timestamp};
 
 /// Sets a key unless a record is there that is not over; what cannot be read is there. Whether it did.
@@ -40,6 +41,17 @@ if head ~= '' then
   if not digits or tonumber(digits) > tonumber(ARGV[1]) then return 0 end
 end
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+return 1";
+
+/// Replaces a record that has known bytes, its end aside, and is not over. Whether it did, or had before.
+const SWAP: &str = "\
+local held = redis.call('GET', KEYS[1])
+if not held then return 0 end
+local digits = string.match(string.sub(held, 1, 15), '^1:(%d%d%d%d%d%d%d%d%d%d%d%d):$')
+if not digits or tonumber(digits) <= tonumber(ARGV[1]) then return 0 end
+if held == ARGV[3] then return 1 end
+if string.sub(held, 16) ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])
 return 1";
 
 /// Records that are renewed at once.
@@ -78,6 +90,23 @@ impl RedisStore {
             .arg("EX")
             .arg(record::keep_for(until, self.clock.now()));
         Ok(command)
+    }
+
+    /// Says something of each of these sets: in a cluster they lie on different servers.
+    async fn tell_each(
+        &self,
+        sets: Vec<Key>,
+        command: impl Fn(String) -> Cmd,
+    ) -> Result<(), StoreError> {
+        iter(sets)
+            .map(|set| command(self.name(set)))
+            .map(|command| async move {
+                let _: u64 = self.link.ask(&command, Repeat::Harmless).await?;
+                Ok::<(), StoreError>(())
+            })
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await
     }
 
     async fn tell(&self, command: Result<Cmd, StoreError>) -> Result<(), StoreError> {
@@ -155,12 +184,70 @@ impl Store for RedisStore {
         })
     }
 
+    fn swap(&self, known: Vec<u8>, record: Renewal, now: Timestamp) -> StoreFuture<'_, bool> {
+        Box::pin(async move {
+            let Renewal { key, value, until } = record;
+            if value.len() > LONGEST {
+                return Err(StoreError(format!(
+                    "a record is longer than {LONGEST} bytes"
+                )));
+            }
+            let mut command = cmd("EVAL");
+            command
+                .arg(SWAP)
+                .arg(1)
+                .arg(self.name(key))
+                .arg(now.seconds())
+                .arg(known)
+                .arg(record::wrap(&value, until))
+                .arg(record::keep_for(until, self.clock.now()));
+            match self.link.ask(&command, Repeat::Harmless).await {
+                Ok(0) => Ok(false),
+                Ok(1) => Ok(true),
+                Ok(other) => Err(StoreError(format!(
+                    "redis: neither yes nor no, but {other}"
+                ))),
+                Err(failure) => Err(failure.into()),
+            }
+        })
+    }
+
     fn remove(&self, key: Key) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let mut command = cmd("DEL");
             command.arg(self.name(key));
             let _: u64 = self.link.ask(&command, Repeat::Harmless).await?;
             Ok(())
+        })
+    }
+
+    fn add(&self, sets: Vec<Key>, member: Member) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let now = self.clock.now();
+            self.tell_each(sets, |name| sets::add(name, member, now))
+                .await
+        })
+    }
+
+    fn members(
+        &self,
+        set: Key,
+        below: Option<Member>,
+        limit: usize,
+        now: Timestamp,
+    ) -> StoreFuture<'_, Vec<Member>> {
+        Box::pin(async move {
+            let command = sets::members(self.name(set), below, limit, now);
+            let found: Vec<Vec<u8>> = self.link.ask(&command, Repeat::Harmless).await?;
+            // Whatever else stands there is none of ours.
+            Ok(found.iter().filter_map(|it| sets::member(it)).collect())
+        })
+    }
+
+    fn discard(&self, sets: Vec<Key>, member: Member) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.tell_each(sets, |name| sets::discard(name, member))
+                .await
         })
     }
 

@@ -146,7 +146,7 @@ async fn whoever_does_not_let_us_in_is_named_and_the_password_is_not() {
 async fn a_user_needs_no_more_than_the_readme_says() {
     let server = RedisServer::start();
     let rules = "on >secret ~vestibule:* resetchannels -@all +hello +select +client|tracking \
-                 +getrange +set +del +eval";
+                 +getrange +set +del +eval +zadd +zrem +zremrangebylex +zrevrangebylex +ttl +expire";
     let rules: Vec<&str> = rules.split_whitespace().collect();
     let command = [vec!["ACL", "SETUSER", "vestibule"], rules].concat();
     assert_eq!(server.cli(&command), "OK");
@@ -164,6 +164,38 @@ async fn a_user_needs_no_more_than_the_readme_says() {
     store.renew(vec![record]).await.unwrap();
     assert_eq!(store.get(key(1), NOW).await.unwrap(), Some(vec![1]));
     store.remove(key(1)).await.unwrap();
+    let member = Member {
+        until: LATER,
+        key: key(3),
+    };
+    store.add(vec![key(2)], member).await.unwrap();
+    let members = store.members(key(2), None, 1, NOW).await.unwrap();
+    assert_eq!(members, [member]);
+    store.discard(vec![key(2)], member).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_set_is_kept_as_long_as_its_last_member_and_what_ended_long_ago_goes() {
+    let server = RedisServer::start();
+    let store = at(&server);
+    let name = store.name(key(1));
+    let member = |until: i64| Member {
+        until: Timestamp::from_seconds(until),
+        key: key(2),
+    };
+    let kept_for = || server.cli(&["TTL", &name]).parse::<i64>().unwrap();
+
+    for until in [939, 940, 1_100, 2_000, 1_500] {
+        store.add(vec![key(1)], member(until)).await.unwrap();
+    }
+
+    assert!((1_050..=1_060).contains(&kept_for()), "{}", kept_for());
+    // The first two ended a minute ago and more.
+    assert_eq!(server.cli(&["ZCARD", &name]), "3");
+    server.cli(&["DEL", &name]);
+    server.cli(&["SET", &name, "of somebody else"]);
+    assert!(store.add(vec![key(1)], member(1_100)).await.is_err());
+    assert!(store.members(key(1), None, 9, NOW).await.is_err());
 }
 
 #[tokio::test]
