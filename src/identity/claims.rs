@@ -27,6 +27,16 @@ impl Claims {
         self.0.get(path).map_or(&[], Vec::as_slice)
     }
 
+    /// Puts what `other` says under these paths, or that it says nothing, in place of what is here.
+    pub fn take_from(&mut self, other: &Self, paths: &[&str]) {
+        for path in paths {
+            match other.0.get(*path) {
+                Some(values) => self.0.insert((*path).to_owned(), values.clone()),
+                None => self.0.remove(*path),
+            };
+        }
+    }
+
     /// Every claim with its values, sorted by path.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
         self.0
@@ -91,6 +101,17 @@ mod tests {
         assert_eq!(claims.values("o.p.q"), ["z"]);
         assert!(claims.values("null").is_empty());
         assert!(claims.values("missing").is_empty());
+    }
+
+    #[test]
+    fn claims_of_a_login_stay_what_they_were() {
+        let of = |json: Value| Claims::from_json(json.as_object().unwrap());
+        let login = of(json!({"sid": "one", "groups": ["a"]}));
+        let mut later = of(json!({"sid": "two", "acr": "high", "groups": ["b"]}));
+
+        later.take_from(&login, &["sid", "acr"]);
+
+        assert_eq!(later, of(json!({"sid": "one", "groups": ["b"]})));
     }
 
     #[test]

@@ -15,7 +15,8 @@ pub use self::{
     profile::ProfileError,
     provider::{
         Answer, AuthorizationRequest, Demand, Grant, IdentityProvider, LogoutNotice, PROVIDER_SKEW,
-        Pending, Proved, ProviderError, ProviderFuture, ProviderState, Shown, Standing,
+        Pending, Proved, ProviderError, ProviderFuture, ProviderState, STAY_CLAIM, Shown, Standing,
+        Stay, Way,
     },
 };
 

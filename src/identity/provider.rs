@@ -42,6 +42,16 @@ pub trait IdentityProvider: Send + Sync {
         now: Timestamp,
     ) -> ProviderFuture<'a, Proved>;
 
+    /// Has it say anew who somebody is to whom it gave `grant` at a login or a renewal before: it is the same person, with
+    /// what is known of their sign-in as it was. [`ProviderError::Withdrawn`] when it says that what it gave counts no more.
+    fn renew<'a>(
+        &'a self,
+        identity: &'a Identity,
+        grant: &'a Grant,
+        way: Way,
+        now: Timestamp,
+    ) -> ProviderFuture<'a, Proved>;
+
     /// Where a browser goes to be signed out there too, with what it once gave; it comes back with `state`. None where
     /// nobody is signed in at the provider itself, or where it has no such page.
     fn end_session(&self, grant: Option<&Grant>, state: Option<&str>) -> Option<url::Url>;
@@ -75,6 +85,19 @@ pub trait IdentityProvider: Send + Sync {
     /// Whether it answered lately.
     fn state(&self) -> ProviderState;
 }
+
+/// Whether somebody has asked to stay signed in on this device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stay {
+    /// No.
+    #[default]
+    Usual,
+    /// Yes.
+    Remembered,
+}
+
+/// The claim by which the built-in provider says that somebody has asked to stay signed in. Of any other it says nothing.
+pub const STAY_CLAIM: &str = "stay_signed_in";
 
 /// Knows, without asking anybody, whether what was once proved of a person still holds.
 pub trait Standing: Send + Sync {
@@ -119,6 +142,21 @@ pub struct Grant {
     pub refresh_token: Option<String>,
     /// When the access token ends.
     pub expires: Option<Timestamp>,
+    /// When a token ends for the first time; only where they can be renewed.
+    pub ends: Option<Timestamp>,
+    /// Whether the provider says more of the person to who shows the access token.
+    pub tells_more: bool,
+    /// What the ID token had to repeat. One of a renewal has the same, or none (OpenID Connect Core §12.2).
+    pub nonce: Option<String>,
+}
+
+/// How somebody is proved once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By new tokens, for the refresh token (OpenID Connect Core §12.1).
+    Tokens,
+    /// By what the provider says to who shows the access token (OpenID Connect Core §5.3).
+    Claims,
 }
 
 impl Grant {
@@ -212,6 +250,9 @@ pub enum ProviderError {
     /// The provider does not accept us as its client: a fault of the configuration, no one's session.
     #[error("the provider does not accept this client: {0}")]
     Misconfigured(String),
+    /// The provider gives no tokens any more for what it once gave (`invalid_grant`, RFC 6749 §5.2).
+    #[error("the provider has withdrawn what it gave: {0}")]
+    Withdrawn(String),
     /// The provider answered, and its answer is not to be believed.
     #[error("the provider's answer was not accepted: {0}")]
     Rejected(String),
