@@ -5,7 +5,10 @@
 //! until then, under that name, is out. That takes one record however many sessions there are, needs no list that could
 //! miss one, and holds for sessions that lie in the store unread.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use super::Session;
 use crate::{
@@ -19,11 +22,13 @@ use crate::{
 const ENDING: u8 = b'e';
 const KNOWN: u8 = b'k';
 /// The claim that names a session at the provider (OpenID Connect Front-Channel Logout §3).
-const SID: &str = "sid";
+pub(super) const SID: &str = "sid";
 
 /// Whose sessions end. Names are worth something at their issuer alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose<'a> {
+    /// All that there are.
+    Everybody,
     /// A person's.
     Person {
         /// `iss`.
@@ -65,6 +70,7 @@ impl Whose<'_> {
 
     fn digest(self) -> [u8; 32] {
         let (kind, issuer, name) = match self {
+            Self::Everybody => (b'a', "", ""),
             Self::Person { issuer, subject } => (b'p', issuer, subject),
             Self::ProviderSession { issuer, sid } => (b's', issuer, sid),
             Self::Session { label } => (b'l', "", label),
@@ -88,7 +94,7 @@ pub(super) struct Name {
     pub(super) key: Key,
     /// Whether somebody can sign in under it again. Where nobody can, an end is one for good: what is handed over late,
     /// or was begun by a clock that is ahead, is over too.
-    comes_again: bool,
+    pub(super) comes_again: bool,
 }
 
 impl Name {
@@ -105,7 +111,11 @@ pub(super) fn names(session: &Session) -> Vec<Name> {
         issuer: &identity.issuer,
         subject: &identity.subject,
     };
-    let again = [Some(person), provider_session(identity)];
+    let again = [
+        Some(person),
+        provider_session(identity),
+        Some(Whose::Everybody),
+    ];
     let own = Whose::Session {
         label: &session.label,
     };
@@ -140,16 +150,24 @@ pub(super) fn parent(session: &Session) -> Option<Name> {
 
 /// The provider's own session, if it names one.
 pub(super) fn provider_session(identity: &Identity) -> Option<Whose<'_>> {
-    let sid = identity.claims.values(SID).first()?;
     Some(Whose::ProviderSession {
         issuer: &identity.issuer,
-        sid,
+        sid: sid(identity)?,
     })
+}
+
+/// What the provider calls its own session.
+pub(super) fn sid(identity: &Identity) -> Option<&str> {
+    identity.claims.values(SID).first().map(String::as_str)
 }
 
 /// The moments that are known in this process.
 #[derive(Debug, Default)]
-pub(super) struct Endings(papaya::HashMap<Key, Ending, foldhash::fast::RandomState>);
+pub(super) struct Endings(
+    papaya::HashMap<Key, Ending, foldhash::fast::RandomState>,
+    /// The latest moment at which somebody has signed in, which can lie ahead: see [`Self::after`].
+    AtomicI64,
+);
 
 #[derive(Clone, Copy, Debug)]
 struct Ending {
@@ -197,6 +215,55 @@ impl Endings {
             .filter_map(|name| known.get(&name.key))
             .map(|ending| ending.at + Duration::from_secs(1))
             .fold(now, Timestamp::max)
+    }
+
+    /// Whether the store knows of an end under this name.
+    pub(super) fn is_kept(&self, key: Key) -> bool {
+        let known = self.0.pin();
+        known.get(&key).is_some_and(|ending| ending.is_kept)
+    }
+
+    /// Whether an end under this name is known here.
+    pub(super) fn knows(&self, key: Key) -> bool {
+        self.0.pin().contains_key(&key)
+    }
+
+    /// When more than `most` are known, the older half of them, and the moment of the youngest of those: none later than
+    /// `latest`.
+    pub(super) fn surplus(&self, most: usize, latest: Timestamp) -> Option<(Timestamp, Vec<Key>)> {
+        let floor = Whose::Everybody.key();
+        let known = self.0.pin();
+        let mut all: Vec<(Timestamp, Key)> = known
+            .iter()
+            .filter(|(key, ending)| **key != floor && ending.is_kept)
+            .map(|(key, ending)| (ending.at, *key))
+            .collect();
+        if all.len() <= most {
+            return None;
+        }
+        all.sort_unstable();
+        let (middle, _) = all.get(all.len() / 2)?;
+        let upto = latest.min(*middle);
+        all.retain(|(at, _)| *at <= upto);
+        let (youngest, _) = all.last()?;
+        Some((*youngest, all.iter().map(|(_, key)| *key).collect()))
+    }
+
+    /// Forgets one that the end of everybody's holds for too.
+    pub(super) fn drop_one(&self, key: Key, upto: Timestamp) {
+        let is_old = |_: &Key, ending: &Ending| ending.at <= upto;
+        let _ = self.0.pin().remove_if(&key, is_old);
+    }
+
+    /// A session counts from then on.
+    pub(super) fn signed_in(&self, at: Timestamp) {
+        self.1.fetch_max(at.seconds(), Ordering::SeqCst);
+    }
+
+    /// The moment of an end at `now`. Who signed in again in the second of an earlier end counts from the next one on, and
+    /// is out too.
+    pub(super) fn moment(&self, now: Timestamp) -> Timestamp {
+        now.max(Timestamp::from_seconds(self.1.load(Ordering::SeqCst)))
     }
 
     /// What the store has still to be told.

@@ -7,41 +7,58 @@
 //!
 //! Where others write to the store too, what is in memory counts only while the store reports their changes.
 
+mod cookie_mode;
+mod roll;
+mod upkeep;
+
 use std::{
+    ops::Deref,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tracing::warn;
 
+pub use self::upkeep::{Answered, Asking, Kept, LEASE, Turn};
+use self::{
+    cookie_mode::{MOST_ENDINGS, Source},
+    upkeep::Upkeep,
+};
 use super::{
-    Beginning, Session, SessionError, SessionId, SessionSettings, Whose,
+    Beginning, Session, SessionBounds, SessionError, SessionId, SessionSettings, Whose,
     ending::{self, Endings, Name},
+    lifetime::Longest,
+    listing::Listing,
     near::{Mark, Near},
+    notes::Notes,
+    refreshed::Agenda,
 };
 use crate::{
     clock::{Clock, Timestamp},
     crypto::Keyring,
-    identity::{Grant, Identity},
+    identity::{Identity, Stay},
     store::{Change, Changes, Key, Renewal, Store, StoreError},
 };
 
 /// How far the store's knowledge of when a session was last used may lag behind, and how often that is mended.
 const SEEN_LAG: Duration = Duration::from_secs(30);
+/// How far the clocks of machines that share a store may be apart.
+pub(super) const CLOCKS: Duration = Duration::from_secs(20);
 /// How long it is remembered that a session was ended: longer than any read of its record takes.
 const ENDED_MEMORY: Duration = Duration::from_mins(10);
-/// Sessions in memory at most, after a sweep. The rest is read again when it is used.
-const CACHE: usize = 100_000;
 /// The first byte of a record. Another version means: log in again.
-const VERSION: u8 = 2;
+pub(super) const VERSION: u8 = 3;
 /// The longest record that is read, in bytes: longer than all that a provider may say of somebody.
 const MAX_RECORD: usize = 2 * 1024 * 1024;
+
+/// Why nobody new comes in.
+const FULL: &str = "it is full; session.max_store_size says how much it may hold";
 
 /// How long a decision waits for the store.
 const READ_LIMIT: Duration = Duration::from_millis(500);
@@ -56,6 +73,10 @@ struct Record {
     version: u8,
     session: Session,
     seen: Timestamp,
+    /// Seconds: see [`LiveSession::longest_rest`].
+    longest_rest: i64,
+    /// Whether there is a record of what the provider gave.
+    is_granted: bool,
 }
 
 /// A session in use.
@@ -65,8 +86,13 @@ pub struct LiveSession {
     key: Key,
     session: Session,
     version: u64,
+    upkeep: Upkeep,
     seen: AtomicI64,
     stored_seen: AtomicI64,
+    notes: Notes,
+    /// As the list says.
+    listed_seen: AtomicI64,
+    longest_rest: AtomicI64,
 }
 
 impl LiveSession {
@@ -87,11 +113,16 @@ impl LiveSession {
                 identity,
                 signed_in: now,
                 ends,
+                stay: Stay::Usual,
                 parent: None,
             },
             version: 0,
+            upkeep: Upkeep::default(),
             seen: AtomicI64::new(now.seconds()),
             stored_seen: AtomicI64::new(now.seconds()),
+            notes: Notes::new(),
+            listed_seen: AtomicI64::new(now.seconds()),
+            longest_rest: AtomicI64::new(0),
         })
     }
 
@@ -121,9 +152,35 @@ impl LiveSession {
         self.version
     }
 
+    /// What decisions have found out from it.
+    pub const fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
     /// When it was last used.
     pub fn seen(&self) -> Timestamp {
-        Timestamp::from_seconds(self.seen.load(Ordering::Relaxed))
+        Timestamp::from_seconds(self.seen.load(Ordering::Acquire))
+    }
+
+    /// The longest time since the login for which nobody used it, on any host.
+    pub fn longest_rest(&self) -> Duration {
+        let seconds = self.longest_rest.load(Ordering::Relaxed);
+        Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+    }
+
+    /// Somebody uses it. A clock that was turned back puts nothing off.
+    fn use_at(&self, now: Timestamp) {
+        // Most requests come in the second of another one, and write nothing.
+        let before = self.seen.load(Ordering::Acquire);
+        if now.seconds() <= before {
+            return;
+        }
+        // First the rest, then the use that ended it: whoever sees the use sees the rest.
+        let rest = now.seconds().saturating_sub(before);
+        if rest > self.longest_rest.load(Ordering::Relaxed) {
+            self.longest_rest.fetch_max(rest, Ordering::Relaxed);
+        }
+        self.seen.fetch_max(now.seconds(), Ordering::Release);
     }
 }
 
@@ -136,31 +193,91 @@ enum Entry {
     Ended(Timestamp),
 }
 
-/// Begins, finds and ends sessions.
+/// A session, as far as memory tells.
+#[derive(Debug)]
+pub enum InMemory {
+    /// Live.
+    Live(Arc<LiveSession>),
+    /// Over.
+    Over,
+    /// The store has to be asked.
+    Unknown,
+}
+
+/// Begins, finds and ends sessions, on the terms of one configuration.
 pub struct SessionStore {
-    store: Arc<dyn Store>,
     keyring: Arc<Keyring>,
     settings: SessionSettings,
+    /// Endings that are remembered at most, where browsers hold the sessions.
+    most_endings: usize,
+    remembered: Arc<Remembered>,
+}
+
+/// What is known of sessions, whatever the terms: a reload changes those, and forgets nobody.
+pub struct Remembered {
+    store: Arc<dyn Store>,
+    /// Whether others write to the store too.
+    is_shared: bool,
     cache: papaya::HashMap<Key, Entry, foldhash::fast::RandomState>,
+    /// Sessions in memory at most.
+    bound: AtomicUsize,
     endings: Endings,
     near: Near,
+    listing: Listing,
+    agenda: Agenda,
     /// What others change, until somebody watches it.
     changes: Mutex<Option<Box<dyn Changes>>>,
+    longest: Longest,
+}
+
+impl Deref for SessionStore {
+    type Target = Remembered;
+
+    fn deref(&self) -> &Remembered {
+        &self.remembered
+    }
 }
 
 impl SessionStore {
     /// Sessions in `store`, sealed under `keyring`.
     pub fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>, settings: SessionSettings) -> Self {
         let changes = store.changes();
-        Self {
+        let remembered = Remembered {
             store,
-            keyring,
-            settings,
             cache: papaya::HashMap::default(),
+            bound: AtomicUsize::new(SessionBounds::CACHE),
             endings: Endings::default(),
             near: Near::new(changes.is_none()),
+            is_shared: changes.is_some(),
+            listing: Listing::default(),
+            agenda: Agenda::default(),
             changes: Mutex::new(changes),
+            longest: Longest::new(settings.longest()),
+        };
+        Self {
+            keyring,
+            settings,
+            most_endings: MOST_ENDINGS,
+            remembered: Arc::new(remembered),
         }
+    }
+
+    /// The same sessions on other terms. Whoever still works on the earlier ones ends nothing for a shorter time than
+    /// the longest session of the new ones takes.
+    #[must_use]
+    pub fn on_terms(&self, keyring: Arc<Keyring>, settings: SessionSettings) -> Self {
+        self.longest.raise(settings.longest());
+        Self {
+            keyring,
+            settings,
+            most_endings: MOST_ENDINGS,
+            remembered: Arc::clone(&self.remembered),
+        }
+    }
+
+    /// From the next sweep on there are at most so many sessions in memory.
+    pub fn bound(&self, sessions: usize) {
+        self.bound.store(sessions, Ordering::Relaxed);
     }
 
     /// Begins a session under an id that nobody has seen before. It has been kept when this returns.
@@ -169,28 +286,52 @@ impl SessionStore {
         beginning: impl Into<Beginning>,
         now: Timestamp,
     ) -> Result<Arc<LiveSession>, SessionError> {
-        let Beginning { identity, parent } = beginning.into();
+        self.has_room()?;
+        let Beginning {
+            identity,
+            stay,
+            parent,
+            client,
+            grant,
+        } = beginning.into();
         let id = SessionId::new()?;
-        let ends = now + self.settings.absolute;
+        let ends = now + self.settings.absolute_of(stay);
         let mut session = Session {
-            label: uuid::Uuid::new_v4().to_string(),
+            label: id.label(),
             identity,
             signed_in: now,
             ends: parent.as_ref().map_or(ends, |parent| ends.min(parent.ends)),
+            stay,
             parent,
         };
         // Whoever signs in again in the second in which their sessions ended has done so afterwards.
         let names = ending::names(&session);
         session.signed_in = self.endings.after(&names, now);
+        if self.is_shared
+            && let Some(end) = self.latest_end(&names, now).await?
+        {
+            session.signed_in = session.signed_in.max(end + Duration::from_secs(1));
+        }
+        if self.is_in_cookies() {
+            let floor = self.floor(now).await?;
+            session.signed_in = session.signed_in.max(floor + Duration::from_secs(1));
+        }
+        self.endings.signed_in(session.signed_in);
+        // Before the session: it is nothing without it.
+        let upkeep = self.keep_grant(&id, grant, session.ends, now).await?;
         let live = Arc::new(LiveSession {
             key: id.key(),
             id,
             session,
             version: 0,
+            upkeep,
             seen: AtomicI64::new(now.seconds()),
             stored_seen: AtomicI64::new(now.seconds()),
+            notes: Notes::new(),
+            listed_seen: AtomicI64::new(now.seconds()),
+            longest_rest: AtomicI64::new(0),
         });
-        let Renewal { key, value, until } = self.record(&live, now)?;
+        let key = live.key;
         let mut mark = self.near.mark();
         mark.add(&key);
         for name in &names {
@@ -198,9 +339,16 @@ impl SessionStore {
         }
         if let Some(session) = ending::provider_session(&live.session.identity) {
             let known = session.known_key();
-            self.store.put(known, Vec::new(), live.session.ends).await?;
+            // Another session that it has led to may last longer than this one.
+            let until = live.session.ends.max(now + self.longest());
+            self.store.put(known, Vec::new(), until).await?;
         }
-        self.store.put(key, value, until).await?;
+        if !self.is_in_cookies() {
+            let Renewal { value, until, .. } = self.record(&live, now)?;
+            self.store.put(key, value, until).await?;
+            // Nobody has its handle yet: what is not on the list is no session of anybody.
+            self.enter(&live, client).await?;
+        }
         let live = self.keep(key, live, &mark).unwrap_or_else(|live| live);
         let is_over = self.end_if_ended(&live, &names, now);
         // What was handed over may have ended on its way here, and been heard of before a restart.
@@ -230,28 +378,65 @@ impl SessionStore {
         id: &SessionId,
         now: Timestamp,
     ) -> Result<Option<Arc<LiveSession>>, SessionError> {
+        self.find_in(id, Source::Store, now).await
+    }
+
+    async fn find_in(
+        &self,
+        id: &SessionId,
+        source: Source<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<LiveSession>>, SessionError> {
         let key = id.key();
-        let live = match self.cache.pin().get(&key) {
-            Some(Entry::Live(live)) => Some(Arc::clone(live)),
-            Some(Entry::Ending | Entry::Ended(_)) => return Ok(None),
-            None => None,
-        };
-        let live = match live {
-            Some(live) => live,
-            None => match self.read_in_time(id, key, now).await? {
+        let live = match self.remembered(&key) {
+            InMemory::Live(live) => live,
+            InMemory::Over => return Ok(None),
+            InMemory::Unknown => match self.read_in_time(id, key, source, now).await? {
                 Some(live) => live,
                 None => return Ok(None),
             },
         };
-        if now >= self.settings.over_at(live.seen(), &live.session) {
+        if !self.use_at(&live, now) {
             return Ok(None);
         }
-        // A clock that was turned back puts nothing off.
-        live.seen.fetch_max(now.seconds(), Ordering::Relaxed);
-        if !self.near.is_watched() {
+        if !self.near.is_watched() && !self.is_in_cookies() {
             self.put_off(&live).await;
         }
         Ok(Some(live))
+    }
+
+    /// The same, if nothing has to be read or written for it.
+    pub fn find_at_once(&self, id: &SessionId, now: Timestamp) -> InMemory {
+        if !self.near.is_watched() {
+            return InMemory::Unknown;
+        }
+        match self.remembered(&id.key()) {
+            InMemory::Live(live) if !self.use_at(&live, now) => InMemory::Over,
+            found => found,
+        }
+    }
+
+    fn remembered(&self, key: &Key) -> InMemory {
+        match self.cache.pin().get(key) {
+            Some(Entry::Live(live)) => InMemory::Live(Arc::clone(live)),
+            Some(Entry::Ending | Entry::Ended(_)) => InMemory::Over,
+            None => InMemory::Unknown,
+        }
+    }
+
+    /// Puts its idle limit off, unless it is over.
+    fn use_at(&self, live: &LiveSession, now: Timestamp) -> bool {
+        let seen = live.seen();
+        if live.upkeep.lapses.is_some_and(|at| at <= now) {
+            return false;
+        }
+        if now >= self.settings.over_at(seen, &live.session) {
+            // Whoever was told so stays out, even when the clock is turned back.
+            self.cache.pin().insert(live.key, Entry::Ended(now));
+            return false;
+        }
+        live.use_at(now);
+        true
     }
 
     /// Writes down at once that a session is used: while nothing is remembered, no sweep finds it.
@@ -308,7 +493,7 @@ impl SessionStore {
                             .any(|name| name.key == key)
                     });
                 } else {
-                    self.drop_one(key);
+                    self.drop_one(Self::session_of_grant(&key).unwrap_or(key));
                 }
             }
             Change::Lost => {
@@ -325,6 +510,10 @@ impl SessionStore {
 
     /// What was told to the store lately is told again, should it have lost that.
     fn tell_again(&self) {
+        self.endings.tell_again();
+        if self.is_in_cookies() {
+            return;
+        }
         let cache = self.cache.pin();
         let ended: Vec<Key> = cache
             .iter()
@@ -334,7 +523,6 @@ impl SessionStore {
         for key in ended {
             cache.insert(key, Entry::Ending);
         }
-        self.endings.tell_again();
     }
 
     fn drop_live(&self, is_meant: impl Fn(&LiveSession) -> bool) {
@@ -350,33 +538,12 @@ impl SessionStore {
         let _ = self.cache.pin().remove_if(&key, is_live);
     }
 
-    /// Keeps what the provider gave for a login, for as long as the session lasts.
-    pub async fn keep_grant(&self, live: &LiveSession, grant: &Grant) -> Result<(), SessionError> {
-        let sealed = self
-            .keyring
-            .record_sealer(live.id.expose())?
-            .seal("grant", &postcard::to_stdvec(grant)?)?;
-        let until = live.session.ends;
-        Ok(self.store.put(live.id.grant_key(), sealed, until).await?)
-    }
-
-    /// What [`Self::keep_grant`] kept.
-    pub async fn grant(
-        &self,
-        id: &SessionId,
-        now: Timestamp,
-    ) -> Result<Option<Grant>, SessionError> {
-        let Some(sealed) = self.store.get(id.grant_key(), now).await? else {
-            return Ok(None);
-        };
-        let key = self.keyring.record_sealer(id.expose())?;
-        let grant = key.open("grant", &sealed).ok();
-        Ok(grant.and_then(|grant| postcard::from_bytes(&grant).ok()))
-    }
-
     /// Ends a session on every host. It has been forgotten for good when this returns without an error; with one, it
     /// is over in this process all the same, and a sweep tells the store as soon as that works again.
     pub async fn end(&self, id: &SessionId, now: Timestamp) -> Result<(), SessionError> {
+        if self.is_in_cookies() {
+            return self.end_unstored(id, now).await;
+        }
         let key = id.key();
         // Who shows a handle again that ended long ago must not make the disk work each time.
         if let Some(Entry::Ended(_)) = self.cache.pin().get(&key) {
@@ -390,6 +557,7 @@ impl SessionStore {
     /// memory. With an error they are over in this process all the same, and a sweep tells the store.
     pub async fn end_all(&self, whose: Whose<'_>, now: Timestamp) -> Result<usize, SessionError> {
         let name = whose.key();
+        let now = self.moment_of_end(now).await;
         // First for those that are being read just now, then for those in memory, then for all others.
         self.endings.note(name, now);
         let ended = self.end_in_memory(name, now);
@@ -448,20 +616,30 @@ impl SessionStore {
             self.endings.kept(name, at);
             return Ok(());
         }
-        let Renewal { key, value, until } = ending::record(name, at, self.settings.absolute);
+        let Renewal { key, value, until } = ending::record(name, at, self.kept_for(name));
         self.store.put(key, value, until).await?;
         self.endings.kept(name, at);
         Ok(())
     }
 
     async fn remove(&self, key: Key, now: Timestamp) -> Result<(), SessionError> {
-        self.store.remove(key).await?;
+        if !self.is_in_cookies() {
+            self.store.remove(key).await?;
+            // What the provider gave goes too, and with it what it is just being asked for.
+            if let Some(grant) = Self::grant_of_session(&key) {
+                self.store.remove(grant).await?;
+            }
+        }
         self.cache.pin().insert(key, Entry::Ended(now));
         Ok(())
     }
 
     /// Tells the store of sessions that ended while it did not work.
     async fn catch_up(&self, now: Timestamp) -> Result<(), SessionError> {
+        if self.is_in_cookies() {
+            // Before anything is told again: a list that was lost must not look whole.
+            self.floor(now).await?;
+        }
         let ending: Vec<Key> = self
             .cache
             .pin()
@@ -483,8 +661,14 @@ impl SessionStore {
         self.catch_up(now).await?;
         self.flush(SEEN_LAG).await?;
         self.forget(now);
-        self.endings.forget(self.settings.absolute, now);
-        Ok(self.store.sweep(now).await?)
+        self.bound_endings(now).await?;
+        self.endings.forget(self.longest(), now);
+        let swept = self.store.sweep(now).await?;
+        self.tidy(now).await?;
+        if let Err(full) = self.has_room() {
+            warn!(error = %full, "nobody can sign in");
+        }
+        Ok(swept)
     }
 
     /// Writes down when sessions were last used, and which are over. For the end of the process.
@@ -493,9 +677,17 @@ impl SessionStore {
         self.flush(Duration::ZERO).await
     }
 
-    /// Fails when no session could begin just now.
+    /// Fails when nothing could be written just now.
     pub async fn probe(&self) -> Result<(), SessionError> {
         Ok(self.store.probe().await?)
+    }
+
+    /// Fails when the store is full: who is in stays in, and nobody else comes.
+    fn has_room(&self) -> Result<(), StoreError> {
+        if self.store.is_full() {
+            return Err(StoreError(FULL.to_owned()));
+        }
+        Ok(())
     }
 
     /// Whether what is in memory counts: not while the store does not report what others change.
@@ -513,9 +705,10 @@ impl SessionStore {
         &self,
         id: &SessionId,
         key: Key,
+        source: Source<'_>,
         now: Timestamp,
     ) -> Result<Option<Arc<LiveSession>>, SessionError> {
-        timeout(READ_LIMIT, self.read(id, key, now))
+        timeout(READ_LIMIT, self.read(id, key, source, now))
             .await
             .unwrap_or_else(|_| {
                 let limit = READ_LIMIT.as_millis();
@@ -527,15 +720,27 @@ impl SessionStore {
         &self,
         id: &SessionId,
         key: Key,
+        source: Source<'_>,
         now: Timestamp,
     ) -> Result<Option<Arc<LiveSession>>, SessionError> {
         let mut mark = self.near.mark();
         mark.add(&key);
-        let Some(sealed) = self.store.get(key, now).await? else {
+        mark.add(&id.grant_key());
+        let grant = async {
+            match source {
+                Source::Store if !self.is_in_cookies() => {
+                    Ok(self.store.get(id.grant_key(), now).await?)
+                }
+                Source::Store | Source::Shown(_) => Ok(None),
+            }
+        };
+        let (record, grant) = try_join(self.look_up(id, source, now), grant).await?;
+        let Some(mut record) = record else {
             return Ok(None);
         };
-        let Some(record) = self.open(id, &sealed) else {
-            warn!("a record in the session store is not one of ours, or damaged");
+        let caught_up =
+            self.caught_up(id, &mut record.session, record.is_granted, grant.as_deref());
+        let Some((upkeep, version)) = caught_up else {
             return Ok(None);
         };
         let names = ending::names(&record.session);
@@ -550,15 +755,62 @@ impl SessionStore {
             id: id.clone(),
             key,
             session: record.session,
-            version: 0,
+            version,
+            upkeep,
             seen: AtomicI64::new(seen),
             stored_seen: AtomicI64::new(seen),
+            notes: Notes::new(),
+            listed_seen: AtomicI64::new(seen),
+            longest_rest: AtomicI64::new(record.longest_rest),
         };
         let Ok(live) = self.keep(key, Arc::new(live), &mark) else {
             return Ok(None);
         };
         let has_ended = self.end_if_ended(&live, &names, now);
         Ok((!has_ended).then_some(live))
+    }
+
+    async fn look_up(
+        &self,
+        id: &SessionId,
+        source: Source<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Record>, SessionError> {
+        if let Source::Shown(shown) = source {
+            return Ok(shown().map(|session| Record {
+                longest_rest: 0,
+                version: VERSION,
+                session,
+                seen: now,
+                is_granted: false,
+            }));
+        }
+        let key = if self.is_in_cookies() {
+            id.transit_key()
+        } else {
+            id.key()
+        };
+        let Some(sealed) = self.store.get(key, now).await? else {
+            return Ok(None);
+        };
+        let record = self.open(id, &sealed);
+        if record.is_none() {
+            warn!("a record in the session store is not one of ours, or damaged");
+        }
+        Ok(record)
+    }
+
+    /// The latest moment until which somebody's sessions have ended who can sign in again. They may just have done so, at a
+    /// machine whose clock is behind.
+    async fn latest_end(
+        &self,
+        names: &[Name],
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, SessionError> {
+        let names = names.iter().filter(|name| name.comes_again);
+        let ended = try_join_all(names.map(|name| self.store.get(name.key, now))).await?;
+        let moments = ended.iter().flatten();
+        Ok(moments.filter_map(|ended| ending::moment(ended)).max())
     }
 
     async fn ended_in_store(
@@ -569,6 +821,15 @@ impl SessionStore {
     ) -> Result<bool, SessionError> {
         let records = names.iter().map(|name| self.store.get(name.key, now));
         let ended = try_join_all(records).await?;
+        let floor = Whose::Everybody.key();
+        let has_no_floor =
+            |(name, ended): (&Name, &Option<Vec<u8>>)| name.key == floor && ended.is_none();
+        if self.is_in_cookies() && names.iter().zip(&ended).any(has_no_floor) {
+            let floor = self.floor(now).await?;
+            if session.signed_in <= floor {
+                return Ok(true);
+            }
+        }
         Ok(names
             .iter()
             .zip(ended)
@@ -605,6 +866,8 @@ impl SessionStore {
             version: VERSION,
             session: live.session.clone(),
             seen,
+            longest_rest: live.longest_rest.load(Ordering::Relaxed),
+            is_granted: live.upkeep.is_granted,
         };
         let value = self
             .keyring
@@ -635,6 +898,9 @@ impl SessionStore {
     }
 
     async fn flush(&self, lag: Duration) -> Result<(), SessionError> {
+        if self.is_in_cookies() {
+            return Ok(());
+        }
         let used: Vec<Arc<LiveSession>> = self
             .cache
             .pin()
@@ -659,7 +925,7 @@ impl SessionStore {
         for (live, seen) in used.iter().zip(seen) {
             live.stored_seen.store(seen.seconds(), Ordering::Relaxed);
         }
-        Ok(())
+        self.note_use(&used).await
     }
 
     /// Drops from memory what is over, what was ended long ago, and, above the bound, what was used longest ago.
@@ -668,9 +934,13 @@ impl SessionStore {
         cache.retain(|_, entry| match entry {
             Entry::Ending => true,
             Entry::Ended(at) => now.since(*at) < ENDED_MEMORY,
-            Entry::Live(session) => now < self.settings.over_at(session.seen(), &session.session),
+            Entry::Live(session) => {
+                session.notes.forget(now);
+                now < self.settings.over_at(session.seen(), &session.session)
+            }
         });
-        if cache.len() <= CACHE {
+        let bound = self.bound.load(Ordering::Relaxed);
+        if cache.len() <= bound {
             return;
         }
         let mut live: Vec<Timestamp> = cache
@@ -681,7 +951,7 @@ impl SessionStore {
             })
             .collect();
         live.sort_unstable();
-        let surplus = cache.len() - CACHE;
+        let surplus = cache.len() - bound;
         let Some(oldest_kept) = live.get(surplus.min(live.len().saturating_sub(1))).copied() else {
             return;
         };
@@ -689,5 +959,49 @@ impl SessionStore {
             Entry::Live(session) => session.seen() >= oldest_kept,
             Entry::Ending | Entry::Ended(_) => true,
         });
+    }
+}
+
+#[cfg(test)]
+mod attack {
+    use super::*;
+
+    #[test]
+    fn nobody_sees_a_use_without_the_rest_before_it() {
+        let start = Timestamp::from_seconds(1_700_000_000);
+        let now = start + Duration::from_hours(1);
+        let mut slips = 0;
+        for _ in 0..200_000 {
+            let live = LiveSession::of_token(
+                Identity {
+                    provider: String::new(),
+                    issuer: String::new(),
+                    subject: String::new(),
+                    user: None,
+                    email: None,
+                    name: None,
+                    groups: Vec::new(),
+                    claims: crate::identity::Claims::default(),
+                },
+                "l",
+                start,
+                now,
+            )
+            .unwrap();
+            let go = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                let ask = || {
+                    go.wait();
+                    live.use_at(now);
+                    live.longest_rest() < Duration::from_hours(1)
+                };
+                let other = scope.spawn(ask);
+                slips += usize::from(ask()) + usize::from(other.join().unwrap());
+            });
+            if slips > 0 {
+                break;
+            }
+        }
+        assert_eq!(slips, 0);
     }
 }

@@ -1,13 +1,21 @@
 //! How long we remember someone.
 //!
 //! A session is one login. It lives in a [`crate::store`], sealed; a browser holds a [`handle`](Handles) to it, one for
-//! each host, and each sealed for that host alone. Ending the session ends all of them.
+//! each host, and each sealed for that host alone. Ending the session ends all of them. In cookie mode a browser holds
+//! the session itself, and the store knows which ones have ended.
 
+mod audited;
+mod bounds;
 mod ending;
 mod handle;
+mod in_cookie;
 mod in_store;
 mod lifetime;
+mod listing;
 mod near;
+mod notes;
+mod pieces;
+mod refreshed;
 #[cfg(test)]
 mod tests;
 
@@ -15,12 +23,22 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::{
+    bounds::SessionBounds,
     ending::Whose,
     handle::{Audience, Handles, SessionId},
-    in_store::{LiveSession, SessionStore},
-    lifetime::{SessionSettings, StoreKind},
+    in_store::{Answered, Asking, InMemory, Kept, LEASE, LiveSession, SessionStore, Turn},
+    lifetime::{InCookies, RefreshSettings, RememberMe, Revocations, SessionSettings, StoreKind},
+    listing::{Client, Cursor, Listed, Page, Selection},
+    notes::Notes,
+    pieces::{MAX_PIECES, PIECE, Pieces},
+    refreshed::Due,
 };
-use crate::{clock::Timestamp, crypto::CryptoError, identity::Identity, store::StoreError};
+use crate::{
+    clock::Timestamp,
+    crypto::CryptoError,
+    identity::{Grant, Identity, Stay},
+    store::StoreError,
+};
 
 /// One login of one person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +51,8 @@ pub struct Session {
     pub signed_in: Timestamp,
     /// When it ends, whatever happens.
     pub ends: Timestamp,
+    /// Whether its owner has asked to stay signed in.
+    pub stay: Stay,
     /// The session at a remote authenticate side that it comes from; none where the login happened here.
     pub parent: Option<Parent>,
 }
@@ -53,15 +73,24 @@ pub struct Parent {
 pub struct Beginning {
     /// Who logged in.
     pub identity: Identity,
+    /// Whether they have asked to stay signed in.
+    pub stay: Stay,
     /// Where the login happened, if that was elsewhere: the session ends with the one there, and not later than it says.
     pub parent: Option<Parent>,
+    /// Where from, for lists.
+    pub client: Client,
+    /// What the provider gave.
+    pub grant: Grant,
 }
 
 impl From<Identity> for Beginning {
     fn from(identity: Identity) -> Self {
         Self {
             identity,
+            stay: Stay::Usual,
             parent: None,
+            client: Client::default(),
+            grant: Grant::default(),
         }
     }
 }
@@ -75,6 +104,16 @@ pub enum SessionError {
     /// The session could not be sealed.
     #[error("cannot seal the session")]
     Seal(#[from] CryptoError),
+    /// More is known of the person than cookies can hold.
+    #[error(
+        "the session is too large for cookies: it would take {length} characters, and {most} fit (session.max_cookies)"
+    )]
+    TooLarge {
+        /// The length of the sealed session, in characters.
+        length: usize,
+        /// The longest that may be.
+        most: usize,
+    },
     /// The session could not be written down.
     #[error("cannot encode the session")]
     Encode(#[from] postcard::Error),

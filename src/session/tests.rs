@@ -1,5 +1,8 @@
 //! What a session promises.
 
+mod cookies;
+mod listing;
+mod refresh;
 mod shared;
 
 use std::{
@@ -13,8 +16,8 @@ use std::{
 use super::*;
 use crate::{
     crypto::Keyring,
-    identity::Claims,
-    store::{Key, MemoryStore, Renewal, Store, StoreError, StoreFuture},
+    identity::{Claims, Grant, Stay},
+    store::{Key, Member, MemoryStore, Renewal, Store, StoreError, StoreFuture},
 };
 
 const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
@@ -30,8 +33,11 @@ fn keyring(byte: u8) -> Arc<Keyring> {
 fn sessions(store: &Arc<MemoryStore>) -> SessionStore {
     let settings = SessionSettings {
         store: StoreKind::Memory,
+        remember_me: None,
         idle: seconds(600),
         absolute: seconds(3_600),
+        max_per_user: None,
+        refresh: None,
     };
     SessionStore::new(Arc::clone(store) as Arc<dyn Store>, keyring(1), settings)
 }
@@ -39,8 +45,11 @@ fn sessions(store: &Arc<MemoryStore>) -> SessionStore {
 fn over(store: &Arc<Breakable>) -> SessionStore {
     let settings = SessionSettings {
         store: StoreKind::Memory,
+        remember_me: None,
         idle: seconds(86_400),
         absolute: seconds(86_400),
+        max_per_user: None,
+        refresh: None,
     };
     SessionStore::new(Arc::clone(store) as Arc<dyn Store>, keyring(1), settings)
 }
@@ -91,8 +100,30 @@ impl Store for Breakable {
         self.when_whole(|| self.works.renew(records))
     }
 
+    fn swap(&self, known: Vec<u8>, record: Renewal, now: Timestamp) -> StoreFuture<'_, bool> {
+        self.when_whole(|| self.works.swap(known, record, now))
+    }
+
     fn remove(&self, key: Key) -> StoreFuture<'_, ()> {
         self.when_whole(|| self.works.remove(key))
+    }
+
+    fn add(&self, sets: Vec<Key>, member: Member) -> StoreFuture<'_, ()> {
+        self.when_whole(|| self.works.add(sets, member))
+    }
+
+    fn members(
+        &self,
+        set: Key,
+        below: Option<Member>,
+        limit: usize,
+        now: Timestamp,
+    ) -> StoreFuture<'_, Vec<Member>> {
+        self.works.members(set, below, limit, now)
+    }
+
+    fn discard(&self, sets: Vec<Key>, member: Member) -> StoreFuture<'_, ()> {
+        self.when_whole(|| self.works.discard(sets, member))
     }
 
     fn sweep(&self, now: Timestamp) -> StoreFuture<'_, usize> {
@@ -242,8 +273,11 @@ async fn a_stolen_store_can_not_be_read_without_the_keyring_or_the_handle() {
     let begun = sessions(&store).begin(ann(), START).await.unwrap();
     let settings = SessionSettings {
         store: StoreKind::Memory,
+        remember_me: None,
         idle: seconds(600),
         absolute: seconds(3_600),
+        max_per_user: None,
+        refresh: None,
     };
     let thief = SessionStore::new(Arc::clone(&store) as Arc<dyn Store>, keyring(2), settings);
 
@@ -379,8 +413,11 @@ async fn a_limit_that_was_lowered_holds_for_old_sessions_too() {
     let begun = sessions(&store).begin(ann(), START).await.unwrap();
     let settings = SessionSettings {
         store: StoreKind::Memory,
+        remember_me: None,
         idle: seconds(600),
         absolute: seconds(60),
+        max_per_user: None,
+        refresh: None,
     };
     let lowered = SessionStore::new(Arc::clone(&store) as Arc<dyn Store>, keyring(1), settings);
 
@@ -398,6 +435,65 @@ async fn a_limit_that_was_lowered_holds_for_old_sessions_too() {
             .unwrap()
             .is_none()
     );
+}
+
+fn terms(idle: u64, absolute: u64) -> SessionSettings {
+    SessionSettings {
+        store: StoreKind::Memory,
+        idle: seconds(idle),
+        absolute: seconds(absolute),
+        max_per_user: None,
+        remember_me: None,
+        refresh: None,
+    }
+}
+
+#[tokio::test]
+async fn other_terms_hold_for_the_same_sessions() {
+    let store = Arc::new(MemoryStore::default());
+    let before = sessions(&store);
+    let begun = before.begin(ann(), START).await.unwrap();
+    let other = before.begin(ann(), START).await.unwrap();
+    let (kept, gone) = (begun.id(), before.begin(ann(), START).await.unwrap());
+
+    let after = before.on_terms(keyring(1), terms(60, 3_600));
+    after.end(gone.id(), START).await.unwrap();
+
+    // The terms are those of whoever asks, and what is over is so for both.
+    let later = START + seconds(60);
+    assert_eq!(after.cached(), 2);
+    assert!(!is_live(&before, gone.id(), START).await);
+    assert!(!is_live(&after, kept, later).await);
+    assert!(is_live(&before, other.id(), later).await);
+}
+
+#[tokio::test]
+async fn an_ending_on_shorter_terms_outlasts_a_session_on_longer_ones() {
+    let store = Arc::new(MemoryStore::default());
+    let short = SessionStore::new(
+        Arc::clone(&store) as Arc<dyn Store>,
+        keyring(1),
+        terms(60, 60),
+    );
+    let long = short.on_terms(keyring(1), terms(3_600, 3_600));
+    let begun = long.begin(ann(), START).await.unwrap();
+    let whose = Whose::Person {
+        issuer: &begun.session().identity.issuer,
+        subject: &begun.session().identity.subject,
+    };
+
+    // Somebody who still works on the earlier terms ends it.
+    short.end_all(whose, START).await.unwrap();
+    let later = START + seconds(3_000);
+    short.sweep(later).await.unwrap();
+
+    assert!(!is_live(&long, begun.id(), later).await);
+    let restarted = SessionStore::new(
+        Arc::clone(&store) as Arc<dyn Store>,
+        keyring(1),
+        terms(3_600, 3_600),
+    );
+    assert!(!is_live(&restarted, begun.id(), later).await);
 }
 
 fn at_provider_session(sid: &str) -> Identity {
@@ -566,8 +662,11 @@ async fn what_a_parent_hands_over_after_its_end_is_over_also_after_a_restart() {
     let after = sessions(&store);
     let begin = |label| {
         let beginning = Beginning {
+            stay: Stay::Usual,
             identity: ann(),
             parent: Some(parent(label)),
+            client: Client::default(),
+            grant: Grant::default(),
         };
         after.begin(beginning, at + seconds(5))
     };
@@ -593,4 +692,102 @@ async fn a_session_that_is_named_ends_whatever_the_clock_was_that_began_it() {
 
     assert!(!is_live(&ahead, live.id(), START + seconds(4)).await);
     assert!(!is_live(&sessions(&store), live.id(), START + seconds(4)).await);
+}
+
+#[tokio::test]
+async fn who_was_told_that_a_session_is_over_stays_out_when_the_clock_is_set_back() {
+    let store = Arc::new(MemoryStore::default());
+    let sessions = sessions(&store);
+    let live = sessions.begin(ann(), START).await.unwrap();
+    let over = START + seconds(600);
+    assert!(sessions.find(live.id(), over).await.unwrap().is_none());
+
+    let back = START + seconds(60);
+
+    assert!(sessions.find(live.id(), back).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn no_more_sessions_stay_in_memory_than_was_said_and_those_that_were_used_last() {
+    let store = Arc::new(MemoryStore::default());
+    let sessions = sessions(&store);
+    sessions.bound(3);
+    let mut live = Vec::new();
+    for number in 0..8 {
+        let begun = sessions.begin(ann(), START + seconds(number)).await;
+        live.push(begun.unwrap());
+    }
+    assert_eq!(sessions.cached(), 8);
+
+    sessions.sweep(START + seconds(10)).await.unwrap();
+
+    assert_eq!(sessions.cached(), 3);
+    for one in &live {
+        let found = sessions.find(one.id(), START + seconds(11)).await.unwrap();
+        assert!(found.is_some(), "the others are read again");
+    }
+}
+
+#[tokio::test]
+async fn nobody_new_comes_into_a_store_that_is_full_and_who_is_in_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(crate::store::EmbeddedStore::open(&folder.path().join("store")).unwrap());
+    let settings = SessionSettings {
+        store: StoreKind::Embedded,
+        idle: seconds(600),
+        absolute: seconds(3_600),
+        max_per_user: None,
+        remember_me: None,
+        refresh: None,
+    };
+    let sessions = SessionStore::new(Arc::clone(&store) as Arc<dyn Store>, keyring(1), settings);
+    let first = sessions.begin(ann(), START).await.unwrap();
+    let second = sessions.begin(ann(), START).await.unwrap();
+    store.bound(1);
+
+    let refused = sessions.begin(ann(), START).await.unwrap_err();
+
+    let SessionError::Store(StoreError(cause)) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(cause.contains("session.max_store_size"), "{cause}");
+    let used = START + seconds(100);
+    assert!(sessions.find(first.id(), used).await.unwrap().is_some());
+    sessions.sweep(used).await.unwrap();
+    sessions.end(second.id(), used).await.unwrap();
+    assert!(sessions.find(second.id(), used).await.unwrap().is_none());
+    store.bound(1_000_000);
+    sessions.begin(ann(), used).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_signs_in_for_shorter_does_not_hide_a_longer_session_from_the_provider() {
+    let store = Arc::new(MemoryStore::default());
+    let settings = SessionSettings {
+        remember_me: Some(RememberMe {
+            idle: seconds(86_400),
+            absolute: seconds(86_400),
+        }),
+        ..terms(3_600, 3_600)
+    };
+    let sessions = SessionStore::new(Arc::clone(&store) as Arc<dyn Store>, keyring(1), settings);
+    let remembered = Beginning {
+        stay: crate::identity::Stay::Remembered,
+        ..at_provider_session("a").into()
+    };
+    let long = sessions.begin(remembered, START).await.unwrap();
+    sessions
+        .begin(at_provider_session("a"), START + seconds(5))
+        .await
+        .unwrap();
+    let later = START + seconds(7_200);
+    assert!(is_live(&sessions, long.id(), later).await);
+
+    let issuer = ann().issuer;
+    sessions
+        .end_provider_session(&issuer, "a", later)
+        .await
+        .unwrap();
+
+    assert!(!is_live(&sessions, long.id(), later).await);
 }

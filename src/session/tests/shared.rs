@@ -38,8 +38,11 @@ impl Machine {
         let store = RedisStore::new(settings.clone(), Arc::clone(&clock) as Arc<dyn Clock>);
         let settings = SessionSettings {
             store: StoreKind::Redis(Arc::new(settings)),
+            remember_me: None,
             idle: seconds(600),
             absolute: seconds(3_600),
+            max_per_user: None,
+            refresh: None,
         };
         let sessions = Arc::new(SessionStore::new(Arc::new(store), keyring(1), settings));
         let mut hears = JoinSet::new();
@@ -99,6 +102,28 @@ async fn what_one_machine_ends_is_over_at_the_other_within_a_second_a_thousand_t
 
         assert!(!one.finds(live.id()).await);
         within_a_second("the other refuses", async || !other.finds(live.id()).await).await;
+    }
+}
+
+#[tokio::test]
+async fn an_end_is_one_of_who_signed_in_where_the_clock_is_ahead_and_not_of_who_comes_back_then() {
+    let server = RedisServer::start();
+    let (fast, slow) = (Machine::on(&server).await, Machine::on(&server).await);
+    let earlier = fast
+        .sessions
+        .begin(ann(), START + seconds(15))
+        .await
+        .unwrap();
+    let now = START + seconds(1);
+
+    slow.sessions.end_all(ANN, now).await.unwrap();
+
+    within_a_second("it is over there", async || !fast.finds(earlier.id()).await).await;
+    assert!(!slow.finds(earlier.id()).await);
+    for machine in [&slow, &fast] {
+        let again = machine.sessions.begin(ann(), now).await.unwrap();
+        assert!(slow.finds(again.id()).await);
+        assert!(fast.finds(again.id()).await);
     }
 }
 
