@@ -28,6 +28,7 @@ impl<'a> Decision<'a> {
 /// Proof that a rule allowed this request: only the policy room can make one.
 #[derive(Clone, Debug)]
 pub struct Permit<'a> {
+    policy: u64,
     route: &'a Route,
     request: &'a AccessRequest,
     identity: Option<&'a Identity>,
@@ -37,6 +38,7 @@ pub struct Permit<'a> {
 
 impl<'a> Permit<'a> {
     pub(super) const fn new(
+        policy: u64,
         route: &'a Route,
         request: &'a AccessRequest,
         identity: Option<&'a Identity>,
@@ -44,6 +46,7 @@ impl<'a> Permit<'a> {
         trace: Trace<'a>,
     ) -> Self {
         Self {
+            policy,
             route,
             request,
             identity,
@@ -76,6 +79,29 @@ impl<'a> Permit<'a> {
     pub const fn trace(&self) -> &Trace<'a> {
         &self.trace
     }
+
+    /// What of this permit holds for whatever else this person asks of the route; nothing where its rules look at the
+    /// request, or where nobody is logged in.
+    pub fn grant(&self) -> Option<Grant> {
+        let identity = self.identity.filter(|_| self.route.is_about_people())?;
+        Some(Grant {
+            policy: self.policy,
+            route: self.route.index(),
+            rule: self.route.allow_rule(self.rule)?,
+            identity: std::ptr::from_ref(identity).addr(),
+        })
+    }
+}
+
+/// That a rule allows somebody all of a route. Of use to the policy that said so alone, and about the very identity that
+/// the rules saw: [`super::Policy::permit_again`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    pub(super) policy: u64,
+    pub(super) route: usize,
+    pub(super) rule: usize,
+    /// Where it lies in memory. Whoever keeps a grant keeps it with the identity.
+    pub(super) identity: usize,
 }
 
 /// Why a request may not pass.

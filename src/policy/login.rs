@@ -3,6 +3,8 @@
 //! Only data: the policy room knows no session and no time. What is read here of an operator's text is read in the same
 //! way of an address that begins a login.
 
+use std::time::Duration;
+
 use crate::identity::Demand;
 
 /// The longest `login_hint`, in bytes: that of an e-mail address (RFC 5321 §4.5.3.1.3).
@@ -19,6 +21,8 @@ pub struct LoginSettings {
     pub provider: Option<String>,
     /// What the provider is asked for. `max_age` and `acr_values` are rules, `prompt` and `login_hint` are wishes.
     pub demand: Demand,
+    /// How long a session counts here.
+    pub limits: SessionLimits,
     /// What an address that begins a login may bring along itself.
     pub parameters: Vec<LoginParameter>,
 }
@@ -28,12 +32,29 @@ impl LoginSettings {
     pub const fn is_rule(&self) -> bool {
         self.provider.is_some()
             || self.demand.max_age.is_some()
+            || self.limits.are_any()
             || !self.demand.acr_values.is_empty()
     }
 
     /// Whether an address may bring this along.
     pub fn takes(&self, parameter: LoginParameter) -> bool {
         self.parameters.contains(&parameter)
+    }
+}
+
+/// How long a session counts on a route, where that is shorter than it lasts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// Not any more when it has ever lain unused for longer, on all hosts.
+    pub idle: Option<Duration>,
+    /// Not any more when its owner signed in longer ago.
+    pub absolute: Option<Duration>,
+}
+
+impl SessionLimits {
+    /// Whether there is one.
+    pub const fn are_any(&self) -> bool {
+        self.idle.is_some() || self.absolute.is_some()
     }
 }
 
@@ -183,6 +204,24 @@ mod tests {
             })
             .is_rule()
         );
+        for limits in [
+            SessionLimits {
+                idle: Some(Duration::from_mins(5)),
+                ..SessionLimits::default()
+            },
+            SessionLimits {
+                absolute: Some(Duration::from_mins(5)),
+                ..SessionLimits::default()
+            },
+        ] {
+            assert!(
+                LoginSettings {
+                    limits,
+                    ..LoginSettings::default()
+                }
+                .is_rule()
+            );
+        }
         assert!(
             LoginSettings {
                 provider: Some("corp".to_owned()),

@@ -26,8 +26,10 @@ mod truth;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::{
-    address::{Host, Origin, Target},
+    address::{Host, Origin, Scheme, Target},
     identity::Identity,
 };
 
@@ -38,8 +40,10 @@ use self::{
 };
 
 pub use self::{
-    decision::{Decision, Denial, Permit, Reason, Ruling},
-    login::{LoginParameter, LoginSettings, PROMPTS, acr_values, login_hint, prompt},
+    decision::{Decision, Denial, Grant, Permit, Reason, Ruling},
+    login::{
+        LoginParameter, LoginSettings, PROMPTS, SessionLimits, acr_values, login_hint, prompt,
+    },
     pattern::HostPattern,
     problem::{Misspelling, PolicyProblem, Step},
     request::{AccessRequest, ClientKind},
@@ -51,8 +55,13 @@ pub use self::{
 /// Every route with its rules, compiled.
 #[derive(Debug)]
 pub struct Policy {
+    /// Another one for each policy of this process.
+    number: u64,
     table: RouteTable,
 }
+
+/// Numbers of policies.
+static POLICIES: AtomicU64 = AtomicU64::new(0);
 
 impl Policy {
     /// Compiles routes in the order of the configuration.
@@ -69,7 +78,10 @@ impl Policy {
         let table = RouteTable::new(compiled);
         table.refuse_unreachable(&mut report);
         if report.count() == 0 {
-            Ok(Self { table })
+            Ok(Self {
+                number: POLICIES.fetch_add(1, Ordering::Relaxed),
+                table,
+            })
         } else {
             Err(report.into_problems())
         }
@@ -87,8 +99,12 @@ impl Policy {
 
     /// How URLs on this host begin: with the scheme of the first route that is about it.
     pub fn origin_of(&self, host: &Host) -> Option<Origin> {
-        let route = self.table.first(host, |_| true)?;
-        Some(Origin::new(route.scheme(), host.clone()))
+        Some(Origin::new(self.scheme_of(host)?, host.clone()))
+    }
+
+    /// The scheme of the first route that is about a host.
+    pub fn scheme_of(&self, host: &Host) -> Option<Scheme> {
+        self.table.first(host, |_| true).map(Route::scheme)
     }
 
     /// What the route of an address asks of a login; none where it asks for nothing.
@@ -117,11 +133,43 @@ impl Policy {
         match (trace.ruling, trace.route, trace.rule) {
             (Ruling::Deny(reason), _, _) => Decision::Deny(Denial::new(reason, trace)),
             (Ruling::Allow, Some(route), Some(rule)) => {
-                Decision::Allow(Permit::new(route, request, identity, rule, trace))
+                let permit = Permit::new(self.number, route, request, identity, rule, trace);
+                Decision::Allow(permit)
             }
             // An allow comes with its route and its rule; were it not so, it would grant nothing.
             (Ruling::Allow | Ruling::SignIn, _, _) => Decision::SignIn(trace),
         }
+    }
+
+    /// The permit that [`Self::decide`] would come to, without asking the rules again that have made one of `grants`.
+    pub fn permit_again<'a>(
+        &'a self,
+        grants: &[Option<Grant>],
+        request: &'a AccessRequest,
+        identity: &'a Identity,
+    ) -> Option<Permit<'a>> {
+        let path = &request.target.path;
+        let route = self
+            .table
+            .first(&request.host, |route| route.path().matches(path))?;
+        if !route.takes(path) || route::is_reserved(path) {
+            return None;
+        }
+        let of_this = |grant: &&Grant| {
+            grant.route == route.index()
+                && grant.policy == self.number
+                && grant.identity == std::ptr::from_ref(identity).addr()
+        };
+        let grant = grants.iter().flatten().find(of_this)?;
+        let rule = route.allow_label(grant.rule)?;
+        let trace = Trace {
+            ruling: Ruling::Allow,
+            route: Some(route),
+            rule: Some(rule),
+            rules: Vec::new(),
+        };
+        let permit = Permit::new(self.number, route, request, Some(identity), rule, trace);
+        Some(permit)
     }
 
     /// Decides in the same way, and says what every rule of the route came to.

@@ -1,6 +1,6 @@
 //! The question: who wants to do what, where.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use crate::address::{Host, Scheme, Target};
 
@@ -8,7 +8,7 @@ use crate::address::{Host, Scheme, Target};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessRequest {
     /// The method, case-sensitive (RFC 9110 §9.1).
-    pub method: Box<str>,
+    pub method: Cow<'static, str>,
     /// How the browser reached the proxy.
     pub scheme: Scheme,
     /// The host that was asked.

@@ -66,6 +66,7 @@ pub struct Route {
     ambiguities: Ambiguities,
     deny: Box<[Rule]>,
     allow: Box<[Rule]>,
+    is_about_people: bool,
     /// Most routes ask for nothing: a decision there looks at one pointer.
     login: Option<Box<LoginSettings>>,
 }
@@ -121,6 +122,7 @@ impl Route {
             host,
             path,
             ambiguities,
+            is_about_people: deny.iter().chain(&allow).all(Rule::is_about_people),
             deny: deny.into(),
             allow: allow.into(),
             login: (settings.login != LoginSettings::default())
@@ -155,6 +157,27 @@ impl Route {
         &self.path
     }
 
+    /// Whether the path has no spelling that the route does not expect.
+    pub(super) const fn takes(&self, path: &CanonicalPath) -> bool {
+        path.ambiguities().is_subset_of(self.ambiguities)
+    }
+
+    /// Whether its rules look at who asks alone, and not at what is asked.
+    pub(super) const fn is_about_people(&self) -> bool {
+        self.is_about_people
+    }
+
+    /// The place of an allow rule among the others, by its label.
+    pub(super) fn allow_rule(&self, label: &str) -> Option<usize> {
+        let mut rules = self.allow.iter();
+        rules.position(|rule| std::ptr::eq(rule.label(), label))
+    }
+
+    /// The label of the allow rule in this place.
+    pub(super) fn allow_label(&self, place: usize) -> Option<&str> {
+        self.allow.get(place).map(Rule::label)
+    }
+
     /// What the rules say, and the rule that says it. Deny wins; without a rule that allows, it is deny.
     pub(super) fn judge<'a, R: Recorder<'a>>(
         &'a self,
@@ -162,12 +185,7 @@ impl Route {
         identity: Option<&Identity>,
         recorder: &mut R,
     ) -> (Ruling, Option<&'a str>) {
-        if !request
-            .target
-            .path
-            .ambiguities()
-            .is_subset_of(self.ambiguities)
-        {
+        if !self.takes(&request.target.path) {
             return (Ruling::Deny(Reason::AmbiguousPath), None);
         }
         let facts = Facts { request, identity };
@@ -295,7 +313,7 @@ fn refuse_login_of_everybody(settings: &RouteSettings, report: &mut Report) {
         report.within("allow_public_unauthenticated_access", |report| {
             report.problem(
                 "the route asks something of a login, and lets everybody in without one",
-                "remove it, or `idp`, `max_age` and `acr_values`",
+                "remove it, or `idp`, `max_age`, `acr_values`, `session_idle` and `session_absolute`",
             );
         });
     }

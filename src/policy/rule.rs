@@ -81,6 +81,12 @@ impl Rule {
         self.action
     }
 
+    /// Whether it looks at who asks alone, and not at what is asked.
+    pub(super) fn is_about_people(&self) -> bool {
+        let mut criteria = self.clauses.iter().flat_map(|clause| &clause.criteria);
+        criteria.all(Criterion::is_about_people)
+    }
+
     /// Whether it holds for this request and this person.
     pub(super) fn evaluate<'a, R: Recorder<'a>>(
         &'a self,

@@ -178,6 +178,14 @@ impl Criterion {
         &self.label
     }
 
+    /// Whether the answer is the same whatever the person asks.
+    pub(super) const fn is_about_people(&self) -> bool {
+        match &self.test {
+            Test::Constant(_) | Test::Person(_) => true,
+            Test::Request(_) => false,
+        }
+    }
+
     /// The answer.
     pub(super) fn evaluate(&self, facts: Facts<'_>) -> Outcome {
         match &self.test {

@@ -1,5 +1,6 @@
 //! What the room promises, seen from its door.
 
+mod again;
 mod compiling;
 mod evaluation;
 mod matching;
