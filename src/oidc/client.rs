@@ -3,7 +3,8 @@
 use openidconnect::{
     AuthType, AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret, CsrfToken,
     EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, OAuth2TokenResponse,
-    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, TokenResponse,
+    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope,
+    StandardErrorResponse, TokenResponse,
     core::{CoreClient, CoreErrorResponseType, CoreResponseType, CoreTokenResponse, CoreTokenType},
 };
 use serde_json::{Map, Value};
@@ -16,24 +17,24 @@ use super::{
     client_auth::{ASSERTION_TYPE, Credential, Shown as ShownClient},
     demand,
     discovery::{Discovery, Metadata},
-    id_token::{self, Expected, IdTokenError, SIGNED_BY, Strict},
+    id_token::{self, Expected, ExpectedNonce, IdTokenError, SIGNED_BY, Strict},
     logout_token,
     pages::Api,
     person,
     presets::{Azure, azure, google, sign_out},
-    printable, rejected, revocation,
+    printable, rejected, renewal, revocation,
 };
 use crate::{
     clock::Timestamp,
     crypto::random_text,
-    fetch::{HttpClient, Shortcut},
+    fetch::{HttpClient, HttpError, Shortcut},
     identity::{
-        Answer, AuthorizationRequest, Demand, Grant, IdentityProvider, LogoutNotice, Pending,
-        Proved, ProviderError, ProviderFuture, ProviderState, Shown,
+        Answer, AuthorizationRequest, Demand, Grant, Identity, IdentityProvider, LogoutNotice,
+        Pending, Proved, ProviderError, ProviderFuture, ProviderState, Shown, Way,
     },
 };
 
-type Client = CoreClient<
+pub(super) type Client = CoreClient<
     EndpointSet,
     EndpointNotSet,
     EndpointNotSet,
@@ -42,15 +43,19 @@ type Client = CoreClient<
     EndpointMaybeSet,
 >;
 
+/// Why the token endpoint gave nothing.
+pub(super) type TokenError =
+    RequestTokenError<HttpError, StandardErrorResponse<CoreErrorResponseType>>;
+
 /// A provider that is found by discovery.
 #[derive(Debug)]
 pub struct OidcProvider {
-    settings: ProviderSettings,
+    pub(super) settings: ProviderSettings,
     credential: Credential,
     redirect: RedirectUrl,
     signed_out: String,
-    http: HttpClient,
-    discovery: Discovery,
+    pub(super) http: HttpClient,
+    pub(super) discovery: Discovery,
     /// For questions about tokens.
     turns: Semaphore,
 }
@@ -82,7 +87,7 @@ impl OidcProvider {
         })
     }
 
-    fn client(&self, metadata: &Metadata, shown: &ShownClient) -> Client {
+    pub(super) fn client(&self, metadata: &Metadata, shown: &ShownClient) -> Client {
         let (secret, auth_type) = match shown {
             ShownClient::Basic(secret) => (Some(secret), AuthType::BasicAuth),
             ShownClient::Post(secret) => (Some(secret), AuthType::RequestBody),
@@ -134,7 +139,11 @@ impl OidcProvider {
         {
             request = request.add_scope(Scope::new(scope.clone()));
         }
-        for (name, value) in demand::parameters(demand, &self.settings.request_params) {
+        if renewal::wants_scope(&self.settings, &metadata) {
+            request = request.add_scope(Scope::new(renewal::OFFLINE.to_owned()));
+        }
+        let usual = renewal::parameters(&self.settings);
+        for (name, value) in demand::parameters(demand, &usual) {
             request = request.add_extra_param(name, value);
         }
         let (url, _, _) = request.url();
@@ -170,13 +179,7 @@ impl OidcProvider {
             .code
             .clone()
             .ok_or_else(|| rejected("there is no code"))?;
-        let endpoint = metadata.document.token_endpoint();
-        let shown = self.credential.shown(
-            &self.settings,
-            metadata.document.token_endpoint_auth_methods_supported(),
-            endpoint.map_or("", |endpoint| endpoint.url().as_str()),
-            now,
-        )?;
+        let shown = self.shown_client(&metadata, now)?;
         let client = self.client(&metadata, &shown);
         let send = |request| {
             let http = self.http.clone();
@@ -191,48 +194,19 @@ impl OidcProvider {
                 .add_extra_param("client_assertion_type", ASSERTION_TYPE)
                 .add_extra_param("client_assertion", assertion);
         }
-        let tokens = request
-            .request_async(&send)
-            .await
-            .map_err(|error| match error {
-                RequestTokenError::ServerResponse(response)
-                    if *response.error() == CoreErrorResponseType::InvalidClient =>
-                {
-                    ProviderError::Misconfigured("invalid_client".to_owned())
-                }
-                RequestTokenError::ServerResponse(response) => {
-                    rejected(format!("the token endpoint says {}", response.error()))
-                }
-                RequestTokenError::Request(error) => ProviderError::Unreachable(error.to_string()),
-                RequestTokenError::Parse(error, _) => {
-                    rejected(format!("the token response: {error}"))
-                }
-                RequestTokenError::Other(error) => rejected(error),
-            })?;
-        // RFC 6749 §7.1: a token of a kind that is not understood is not used.
-        if *tokens.token_type() != CoreTokenType::Bearer {
-            return Err(rejected("the access token is not a bearer token"));
-        }
-        let (issuer, claims) = self.claims(&tokens, pending, now).await?;
+        let tokens = request.request_async(&send).await.map_err(token_error)?;
+        check_type(&tokens)?;
+        let nonce = ExpectedNonce::Sent(&pending.nonce);
+        let (issuer, claims) = self.claims(&tokens, nonce, now).await?;
         let usual = &self.settings.request_params;
         demand::check(&pending.demand, usual, &claims, now).map_err(rejected)?;
+        let kept = self.kept(&metadata, &tokens, &claims, &pending.nonce, now)?;
         let access_token = tokens.access_token().secret();
-        let claims = match metadata.document.userinfo_endpoint() {
-            Some(endpoint) if self.has_userinfo() => {
-                let url = endpoint.url().as_str();
-                let userinfo = self.userinfo(url, access_token).await?;
-                person::merge(claims, userinfo).map_err(rejected)?
-            }
-            _ => claims,
-        };
-        let claims = self.with_groups(claims, access_token).await?;
-        let reading = person::Reading {
-            provider: &self.settings.name,
-            issuer: &issuer,
-            names: &self.settings.claims,
-            email: self.settings.email,
-        };
-        let identity = person::identity(&reading, claims).map_err(rejected)?;
+        let identity = self.person(&metadata, &issuer, claims, access_token);
+        let identity = identity.await?;
+        if let Some(grant) = kept {
+            return Ok(Proved { identity, grant });
+        }
         let id_token = tokens
             .id_token()
             .filter(|_| self.signs_out(&metadata).is_some())
@@ -247,18 +221,67 @@ impl OidcProvider {
         Ok(Proved { identity, grant })
     }
 
+    /// What to show at the token endpoint.
+    pub(super) fn shown_client(
+        &self,
+        metadata: &Metadata,
+        now: Timestamp,
+    ) -> Result<ShownClient, ProviderError> {
+        let endpoint = metadata.document.token_endpoint();
+        self.credential.shown(
+            &self.settings,
+            metadata.document.token_endpoint_auth_methods_supported(),
+            endpoint.map_or("", |endpoint| endpoint.url().as_str()),
+            now,
+        )
+    }
+
+    /// The person whom the claims of an ID token name, with what the provider says besides to who shows the access token.
+    pub(super) async fn person(
+        &self,
+        metadata: &Metadata,
+        issuer: &str,
+        claims: Map<String, Value>,
+        access_token: &str,
+    ) -> Result<Identity, ProviderError> {
+        let claims = match self.userinfo_of(metadata) {
+            Some(url) => {
+                let userinfo = self.userinfo(url, access_token).await?;
+                person::merge(claims, userinfo).map_err(rejected)?
+            }
+            None => claims,
+        };
+        let claims = self.with_groups(claims, access_token).await?;
+        let reading = person::Reading {
+            provider: &self.settings.name,
+            issuer,
+            names: &self.settings.claims,
+            email: self.settings.email,
+        };
+        person::identity(&reading, claims).map_err(rejected)
+    }
+
+    /// Where it says who somebody is.
+    fn userinfo_of<'a>(&self, metadata: &'a Metadata) -> Option<&'a str> {
+        let endpoint = metadata.document.userinfo_endpoint();
+        endpoint
+            .filter(|_| self.has_userinfo())
+            .map(|endpoint| endpoint.url().as_str())
+    }
+
+    /// Whether it says more of somebody than the ID token.
+    pub(super) fn tells_more(&self, metadata: &Metadata) -> bool {
+        let quirk = &self.settings.quirk;
+        self.userinfo_of(metadata).is_some()
+            || matches!(quirk, Quirk::Azure(_) | Quirk::Google { api: Some(_) })
+    }
+
     async fn take_back(&self, grant: &Grant, now: Timestamp) -> Result<(), ProviderError> {
         let metadata = self.discovery.metadata(now).await?;
         let Some(endpoint) = &metadata.revocation else {
             return Ok(());
         };
-        let token_endpoint = metadata.document.token_endpoint();
-        let shown = self.credential.shown(
-            &self.settings,
-            metadata.document.token_endpoint_auth_methods_supported(),
-            token_endpoint.map_or("", |endpoint| endpoint.url().as_str()),
-            now,
-        )?;
+        let shown = self.shown_client(&metadata, now)?;
         let client_id = &self.settings.client_id;
         revocation::revoke(grant, endpoint, client_id, &shown, &self.http, now).await
     }
@@ -322,10 +345,10 @@ impl OidcProvider {
     }
 
     /// Issuer and claims of the ID token. A key that is not known may be new, so that the keys are asked for once more.
-    async fn claims(
+    pub(super) async fn claims(
         &self,
         tokens: &CoreTokenResponse,
-        pending: &Pending,
+        nonce: ExpectedNonce<'_>,
         now: Timestamp,
     ) -> Result<(String, Map<String, Value>), ProviderError> {
         let token = tokens
@@ -335,7 +358,7 @@ impl OidcProvider {
         let expected = Expected {
             issuer: &IssuerUrl::new(issuer.clone()).map_err(rejected)?,
             client_id: &ClientId::new(self.settings.client_id.clone()),
-            nonce: &pending.nonce,
+            nonce,
             access_token: tokens.access_token(),
             now,
         };
@@ -436,6 +459,31 @@ impl OidcProvider {
     }
 }
 
+/// What the token endpoint's refusal of a code means.
+pub(super) fn token_error(error: TokenError) -> ProviderError {
+    match error {
+        RequestTokenError::ServerResponse(response)
+            if *response.error() == CoreErrorResponseType::InvalidClient =>
+        {
+            ProviderError::Misconfigured("invalid_client".to_owned())
+        }
+        RequestTokenError::ServerResponse(response) => {
+            rejected(format!("the token endpoint says {}", response.error()))
+        }
+        RequestTokenError::Request(error) => ProviderError::Unreachable(error.to_string()),
+        RequestTokenError::Parse(error, _) => rejected(format!("the token response: {error}")),
+        RequestTokenError::Other(error) => rejected(error),
+    }
+}
+
+/// RFC 6749 §7.1: a token of a kind that is not understood is not used.
+pub(super) fn check_type(tokens: &CoreTokenResponse) -> Result<(), ProviderError> {
+    if *tokens.token_type() != CoreTokenType::Bearer {
+        return Err(rejected("the access token is not a bearer token"));
+    }
+    Ok(())
+}
+
 impl IdentityProvider for OidcProvider {
     fn name(&self) -> &str {
         &self.settings.name
@@ -471,6 +519,16 @@ impl IdentityProvider for OidcProvider {
         now: Timestamp,
     ) -> ProviderFuture<'a, Proved> {
         Box::pin(self.exchange(answer, pending, now))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        identity: &'a Identity,
+        grant: &'a Grant,
+        way: Way,
+        now: Timestamp,
+    ) -> ProviderFuture<'a, Proved> {
+        Box::pin(self.renewed(identity, grant, way, now))
     }
 
     fn keeps_sessions(&self) -> bool {

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::id_token::{IdTokenError, SKEW, refused, time};
+use super::id_token::{IdTokenError, MAX_AGE, SKEW, refused, time};
 use crate::{clock::Timestamp, identity::Demand};
 
 /// The parameters of a demand, over those that each request has.
@@ -50,6 +50,13 @@ pub(super) fn check(
         if now.since(at) > Duration::from_secs(longest).saturating_add(SKEW) {
             return Err(refused("the person signed in longer ago than max_age"));
         }
+    }
+    // The browser carries the question and can leave this out. A provider that says when the person signed in gives it away.
+    let prompt = demand.prompt.as_deref().unwrap_or_default();
+    if prompt.split(' ').any(|word| word == "login")
+        && time(claims, "auth_time")?.is_some_and(|at| now.since(at) > MAX_AGE)
+    {
+        return Err(refused("the person was to sign in anew, and has not"));
     }
     if !demand.acr_values.is_empty() {
         let acr = claims.get("acr").and_then(Value::as_str);
@@ -160,5 +167,16 @@ mod tests {
                 ("prompt", "login"),
             ]
         );
+    }
+
+    #[test]
+    fn a_prompt_that_the_browser_took_out_of_the_address_is_noticed() {
+        let demand = Demand {
+            prompt: Some("login".to_owned()),
+            ..Demand::default()
+        };
+        let old = json!({ "auth_time": NOW.seconds() - 36_000 });
+
+        assert!(!checked(&demand, &BTreeMap::new(), &old));
     }
 }

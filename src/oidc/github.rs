@@ -21,8 +21,8 @@ use crate::{
     crypto::{digest, random_text},
     fetch::HttpClient,
     identity::{
-        Answer, AuthorizationRequest, Demand, Email, Grant, IdentityProvider, LogoutNotice,
-        Pending, Proved, ProviderError, ProviderFuture, ProviderState, Shown,
+        Answer, AuthorizationRequest, Demand, Email, Grant, Identity, IdentityProvider,
+        LogoutNotice, Pending, Proved, ProviderError, ProviderFuture, ProviderState, Shown, Way,
     },
 };
 
@@ -345,6 +345,16 @@ impl IdentityProvider for GitHub {
         _: Timestamp,
     ) -> ProviderFuture<'a, Proved> {
         Box::pin(self.exchange(answer, pending))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        _: &'a Identity,
+        _: &'a Grant,
+        _: Way,
+        _: Timestamp,
+    ) -> ProviderFuture<'a, Proved> {
+        Box::pin(async { Err(rejected("GitHub was given nothing to renew")) })
     }
 
     fn end_session(&self, _: Option<&Grant>, _: Option<&str>) -> Option<Url> {

@@ -56,11 +56,36 @@ fn with_causes(error: &dyn Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
+/// What an ID token repeats.
+#[derive(Clone, Copy)]
+pub(super) enum ExpectedNonce<'a> {
+    /// What was sent for this login.
+    Sent(&'a str),
+    /// What was sent for the login that is renewed, or nothing (OpenID Connect Core §12.2).
+    SentThen(Option<&'a str>),
+}
+
+impl ExpectedNonce<'_> {
+    fn check(self, nonce: Option<&Nonce>) -> Result<(), String> {
+        let is_right = match (self, nonce) {
+            (Self::Sent(sent) | Self::SentThen(Some(sent)), Some(nonce)) => {
+                // Compared in constant time.
+                *nonce == Nonce::new(sent.to_owned())
+            }
+            (Self::SentThen(_), None) => true,
+            (Self::Sent(_), None) | (Self::SentThen(None), Some(_)) => false,
+        };
+        is_right
+            .then_some(())
+            .ok_or_else(|| "its nonce is not the one that was sent".to_owned())
+    }
+}
+
 /// What an ID token is compared with.
 pub(super) struct Expected<'a> {
     pub(super) issuer: &'a IssuerUrl,
     pub(super) client_id: &'a ClientId,
-    pub(super) nonce: &'a str,
+    pub(super) nonce: ExpectedNonce<'a>,
     pub(super) access_token: &'a AccessToken,
     pub(super) now: Timestamp,
 }
@@ -129,7 +154,9 @@ fn verify_signature(
     .set_allowed_algs(SIGNED_BY)
     .set_time_fn(move || DateTime::from_timestamp(latest.seconds(), 0).unwrap_or_default());
     let claims = token
-        .claims(&verifier, &Nonce::new(expected.nonce.to_owned()))
+        .claims(&verifier, |nonce: Option<&Nonce>| {
+            expected.nonce.check(nonce)
+        })
         .map_err(|error| match error {
             ClaimsVerificationError::SignatureVerification(
                 SignatureVerificationError::NoMatchingKey

@@ -14,6 +14,7 @@ mod logout_token;
 mod pages;
 mod person;
 mod presets;
+mod renewal;
 mod revocation;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -24,7 +25,7 @@ pub use self::{
     client_auth::{ClientAuth, ClientKeySettings},
     person::{ClaimNames, EmailTrust},
     presets::{
-        Azure, Preset, Quirk,
+        Azure, Offline, Preset, Quirk,
         google::{API as GOOGLE_API, SCOPE as GOOGLE_GROUPS_SCOPE},
     },
 };
@@ -61,6 +62,10 @@ pub struct ProviderSettings {
     pub email: EmailTrust,
     /// What this provider does in its own way.
     pub quirk: Quirk,
+    /// Whether what it gives at a login is kept, to ask it again who somebody is.
+    pub renews: bool,
+    /// How it is asked for a refresh token, where it [renews](Self::renews).
+    pub offline: Offline,
 }
 
 /// The redirect URI's path of the first provider; every other one's lies below it.
@@ -82,6 +87,8 @@ impl ProviderSettings {
             claims: ClaimNames::default(),
             email: EmailTrust::Required,
             quirk: Quirk::None,
+            renews: false,
+            offline: Offline::Unasked,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! # Why
 //! A preset saves the operator keys, and never trust: an address that a provider does not call verified stays unverified.
-//! No preset asks for a refresh token (`offline_access`, `access_type=offline`), since none would be used.
+//! A refresh token is asked for in each provider's own way, and only where it is used: one that is not there cannot be stolen.
 
 pub(super) mod apple;
 pub(super) mod azure;
@@ -70,6 +70,18 @@ pub enum Quirk {
     },
 }
 
+/// How a refresh token is asked for. Some providers give one without being asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Offline {
+    /// Not at all.
+    #[default]
+    Unasked,
+    /// By the scope `offline_access`, where the provider's metadata has it among its scopes (OpenID Connect Core §11).
+    Scope,
+    /// By these parameters of the authorization request.
+    Parameters(&'static [(&'static str, &'static str)]),
+}
+
 /// What is true of a provider without being said.
 struct Facts {
     name: &'static str,
@@ -80,6 +92,7 @@ struct Facts {
     /// The first of these that is there.
     groups: &'static [&'static str],
     email: EmailTrust,
+    offline: Offline,
 }
 
 const PLAIN: Facts = Facts {
@@ -90,6 +103,7 @@ const PLAIN: Facts = Facts {
     user: None,
     groups: &["groups"],
     email: EmailTrust::Required,
+    offline: Offline::Scope,
 };
 
 impl Preset {
@@ -119,6 +133,7 @@ impl Preset {
                 // Without it Apple refuses to tell name and address.
                 params: &[("response_mode", "form_post")],
                 email: EmailTrust::Text,
+                offline: Offline::Unasked,
                 ..PLAIN
             },
             Self::Auth0 => Facts {
@@ -139,12 +154,14 @@ impl Preset {
                 groups: &["cognito:groups"],
                 // Cognito's userinfo says "true".
                 email: EmailTrust::Text,
+                offline: Offline::Unasked,
                 ..PLAIN
             },
             Self::GitHub => Facts {
                 name: "github",
                 issuer: Some("https://github.com"),
                 scopes: &["user:email"],
+                offline: Offline::Unasked,
                 ..PLAIN
             },
             Self::GitLab => Facts {
@@ -152,16 +169,24 @@ impl Preset {
                 issuer: Some("https://gitlab.com"),
                 // Userinfo has all groups, the ID token those alone that somebody was put into.
                 groups: &["groups", "groups_direct"],
+                offline: Offline::Unasked,
                 ..PLAIN
             },
             Self::Google => Facts {
                 name: "google",
                 issuer: Some("https://accounts.google.com"),
                 params: &[("prompt", "select_account")],
+                // Google gives a refresh token to who consents, and would ask for that the first time only.
+                offline: Offline::Parameters(&[
+                    ("access_type", "offline"),
+                    ("prompt", "consent select_account"),
+                ]),
                 ..PLAIN
             },
             Self::Keycloak => Facts {
                 name: "keycloak",
+                // With the scope its tokens would outlive the sign-out there.
+                offline: Offline::Unasked,
                 ..PLAIN
             },
             Self::Okta => Facts {
@@ -213,6 +238,11 @@ impl Preset {
     /// The claims that may have the groups; the first that is there has them.
     pub const fn groups(self) -> &'static [&'static str] {
         self.facts().groups
+    }
+
+    /// How a refresh token is asked for.
+    pub const fn offline(self) -> Offline {
+        self.facts().offline
     }
 
     /// When an address counts.
