@@ -201,6 +201,17 @@ impl Accounts {
         Ok(accounts)
     }
 
+    /// Seals the file anew if that was done under a secret that is the first no more: it shall open when that is gone.
+    pub fn reseal(&self) -> Result<(), AccountsError> {
+        match &self.source {
+            Source::Kept { file, .. } if !file.is_fresh()? => {
+                file.change(|_| Ok::<_, AccountsError>(()))?;
+                self.read().map(drop)
+            }
+            Source::Kept { .. } | Source::Listed => Ok(()),
+        }
+    }
+
     /// Accounts that somebody else has read. They cannot be changed here.
     pub fn listed(accounts: Vec<Account>) -> Result<Self, AccountsError> {
         Ok(Self {

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     crypto::digest,
+    telemetry::{Act, Actor, AuditEvent},
     webauthn::{Passkey, Registration},
 };
 
@@ -107,7 +108,14 @@ impl LocalProvider {
                 apply(account, checked)
             })
             .await?;
+        self.changed(&changed);
         Ok(self.desk_pass(&changed, self.now())?)
+    }
+
+    fn changed(&self, account: &Account) {
+        let changed = AuditEvent::new(Act::CredentialChanged, Actor::Person);
+        let changed = changed.of_person(self.issuer(), &account.id);
+        self.audit().record(&changed);
     }
 
     /// Chooses how to sign in, once.
@@ -153,6 +161,7 @@ impl LocalProvider {
             })
             .await?;
         self.lockout().forget(&account.id);
+        self.changed(&account);
         Ok(())
     }
 

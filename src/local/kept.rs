@@ -83,6 +83,15 @@ impl Kept {
         Ok(contents.accounts)
     }
 
+    /// Whether the first of the secrets has sealed it, if it is there.
+    pub(super) fn is_fresh(&self) -> Result<bool, AccountsError> {
+        match fs::read(&self.path) {
+            Ok(sealed) => Ok(self.sealer.is_fresh(AUDIENCE, &sealed)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
     /// Reads, lets `change` work on it, and writes if it worked. Of several processes one after another.
     pub(super) fn change<T, E: From<AccountsError>>(
         &self,
@@ -155,9 +164,9 @@ mod tests {
     fn accounts_that_could_not_be_read_again_are_not_written() {
         let folder = tempfile::tempdir().unwrap();
         let keyring = Keyring::open(&KeySettings {
-            shared_secret: Some(Secret::new([7; 32])),
-            signing_keys: None,
+            shared_secrets: vec![Secret::new([7; 32])],
             data_dir: folder.path().to_owned(),
+            ..KeySettings::default()
         });
         let sealer = keyring.unwrap().sealer(Purpose::Accounts).unwrap();
         let file = Kept::new(folder.path().join("accounts"), sealer);
@@ -185,5 +194,36 @@ mod tests {
 
         assert_eq!(file.read().unwrap().len(), 1, "{outcome:?}");
         assert!(matches!(outcome, Err(AccountsError::Limit(_))));
+    }
+
+    #[test]
+    fn accounts_are_sealed_anew_so_that_the_earlier_secret_can_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |secrets: &[u8]| {
+            let keyring = Keyring::of_secrets(secrets).unwrap();
+            crate::local::Accounts::kept(folder.path(), &keyring)
+        };
+        let add = |accounts: &crate::local::Accounts| {
+            let new = crate::local::NewAccount {
+                email: Email::parse("a@b.test").unwrap(),
+                name: None,
+                groups: Vec::new(),
+                password: None,
+                is_demo: false,
+            };
+            accounts.add(new, Timestamp::from_seconds(0)).unwrap();
+        };
+        add(&of(&[1]).unwrap());
+        assert!(of(&[2]).is_err());
+
+        let both = of(&[2, 1]).unwrap();
+        assert!(of(&[2]).is_err(), "whoever only reads changes nothing");
+        both.reseal().unwrap();
+        let once = fs::read(folder.path().join("accounts")).unwrap();
+        both.reseal().unwrap();
+
+        assert_eq!(of(&[2]).unwrap().list().len(), 1);
+        assert_eq!(fs::read(folder.path().join("accounts")).unwrap(), once);
+        assert_eq!(both.refresh().unwrap(), None);
     }
 }

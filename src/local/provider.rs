@@ -10,6 +10,7 @@ use crate::{
     clock::{Clock, Timestamp},
     crypto::{Keyring, Purpose, Sealer, Secret, SigningKeys},
     store::Store,
+    telemetry::Audit,
     webauthn::Ceremonies,
 };
 
@@ -29,6 +30,8 @@ pub struct LocalParts {
     pub callback: String,
     /// Whether the accounts of the demonstration may sign in.
     pub is_demo: bool,
+    /// Remembers who was not let in, and who changed how they sign in.
+    pub audit: Audit,
 }
 
 /// The client id of Vestibule at its built-in provider.
@@ -202,6 +205,10 @@ impl LocalProvider {
 
     pub(super) fn store(&self) -> &dyn Store {
         &*self.parts.store
+    }
+
+    pub(super) const fn audit(&self) -> &Audit {
+        &self.parts.audit
     }
 
     pub(super) const fn is_demo(&self) -> bool {

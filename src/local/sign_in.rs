@@ -13,12 +13,16 @@ use super::{
 use crate::{
     clock::Timestamp,
     crypto::random_text,
-    identity::Email,
+    identity::{Email, Stay},
+    telemetry::{Act, Actor, AuditEvent},
     webauthn::{Authentication, CeremonyError, Shown},
 };
 
 /// How far what is kept of a passkey's last use may lag behind.
 const USED_LAG: std::time::Duration = std::time::Duration::from_hours(1);
+
+/// What the audit log calls this provider, whatever the operator does.
+const PROVIDER: &str = "local";
 
 impl LocalProvider {
     /// The same form once more, after a try that failed.
@@ -31,7 +35,31 @@ impl LocalProvider {
     }
 
     /// Lets somebody in, or not. A password takes the time of one comparison whatever the outcome.
-    pub async fn sign_in(&self, ticket: &str, proof: Proof<'_>) -> Result<Entry, SignInError> {
+    pub async fn sign_in(
+        &self,
+        ticket: &str,
+        proof: Proof<'_>,
+        stay: Stay,
+    ) -> Result<Entry, SignInError> {
+        let outcome = self.admit(ticket, proof, stay).await;
+        if let Err(SignInError::Refused(why)) = &outcome {
+            let refused = AuditEvent::new(Act::SignInRefused, Actor::Person);
+            self.audit().record(
+                &refused
+                    .at_provider(PROVIDER)
+                    .at_host(self.host())
+                    .because(why),
+            );
+        }
+        outcome
+    }
+
+    async fn admit(
+        &self,
+        ticket: &str,
+        proof: Proof<'_>,
+        stay: Stay,
+    ) -> Result<Entry, SignInError> {
         let ticket = self.open_ticket(ticket).ok_or(SignInError::Over)?;
         let Ticket {
             id,
@@ -68,6 +96,7 @@ impl LocalProvider {
             account: account.id.clone(),
             signed_in: now,
             methods: methods.iter().map(|&method| method.to_owned()).collect(),
+            stay,
             request,
         };
         let state = code.request.state.as_deref();

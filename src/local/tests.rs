@@ -11,8 +11,9 @@ use crate::{
     address::Origin,
     clock::{Clock, ManualClock, Timestamp},
     crypto::{KeySettings, Keyring, Secret, digest},
-    identity::{Claims, Email, Identity, Standing},
+    identity::{Claims, Email, Identity, Standing, Stay},
     store::MemoryStore,
+    telemetry::Audit,
     webauthn::tests::{Device, Lie},
 };
 
@@ -36,9 +37,9 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let keyring = Arc::new(
             Keyring::open(&KeySettings {
-                shared_secret: Some(Secret::new([7; 32])),
-                signing_keys: None,
+                shared_secrets: vec![Secret::new([7; 32])],
                 data_dir: folder.path().to_owned(),
+                ..KeySettings::default()
             })
             .unwrap(),
         );
@@ -52,6 +53,7 @@ impl House {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             authenticate: Origin::parse("https://auth.example.com:8443").unwrap(),
             is_demo: false,
+            audit: Audit::on_paper(Arc::clone(&clock) as Arc<dyn Clock>),
         });
         let house = Self {
             provider: Arc::new(provider.unwrap()),
@@ -99,7 +101,9 @@ impl House {
             password: Password::typed(text),
             client: None,
         };
-        self.provider.sign_in(&form.ticket, proof).await
+        self.provider
+            .sign_in(&form.ticket, proof, Stay::Usual)
+            .await
     }
 
     /// A code for Ann.
@@ -154,7 +158,10 @@ impl House {
             password: Password::typed(PASSWORD),
             client: None,
         };
-        let entry = self.provider.sign_in(&form.ticket, proof).await;
+        let entry = self
+            .provider
+            .sign_in(&form.ticket, proof, Stay::Usual)
+            .await;
         let Ok(Entry::Desk(cookie)) = entry else {
             panic!("{entry:?}")
         };
@@ -358,7 +365,11 @@ async fn only_what_was_asked_for_is_told() {
         password: Password::typed(PASSWORD),
         client: None,
     };
-    let Ok(Entry::Return(parameters)) = house.provider.sign_in(&form.ticket, proof).await else {
+    let Ok(Entry::Return(parameters)) = house
+        .provider
+        .sign_in(&form.ticket, proof, Stay::Usual)
+        .await
+    else {
         panic!("not let in")
     };
 
@@ -492,7 +503,10 @@ async fn forms_codes_and_tokens_end() {
         password: Password::typed(PASSWORD),
         client: None,
     };
-    let late_form = house.provider.sign_in(&form.ticket, proof).await;
+    let late_form = house
+        .provider
+        .sign_in(&form.ticket, proof, Stay::Usual)
+        .await;
 
     assert!(matches!(late_code, Err(TokenError::Grant(_))));
     assert!(matches!(late_token, Err(TokenError::Token)));
@@ -522,7 +536,7 @@ async fn what_was_sealed_for_one_use_is_nothing_for_another() {
                 client: None,
             };
             assert!(matches!(
-                house.provider.sign_in(sealed, proof).await,
+                house.provider.sign_in(sealed, proof, Stay::Usual).await,
                 Err(SignInError::Over)
             ));
         }
@@ -672,11 +686,11 @@ async fn a_passkey_signs_in_and_its_challenge_counts_once() {
 
     let entry = house
         .provider
-        .sign_in(&form.ticket, Proof::Passkey(&answer))
+        .sign_in(&form.ticket, Proof::Passkey(&answer), Stay::Usual)
         .await;
     let again = house
         .provider
-        .sign_in(&form.ticket, Proof::Passkey(&answer))
+        .sign_in(&form.ticket, Proof::Passkey(&answer), Stay::Usual)
         .await;
 
     let Ok(Entry::Return(parameters)) = entry else {
@@ -707,7 +721,7 @@ async fn of_a_device_and_its_copy_at_one_moment_one_signs_in() {
         let answer = device.sign_in(&form.passkey_options, &lie);
         house
             .provider
-            .sign_in(&form.ticket, Proof::Passkey(&answer))
+            .sign_in(&form.ticket, Proof::Passkey(&answer), Stay::Usual)
             .await
     };
 
@@ -733,7 +747,7 @@ async fn a_passkey_for_somebody_else_or_of_a_disabled_account_lets_nobody_in() {
         let answer = device.sign_in(&form.passkey_options, lie);
         house
             .provider
-            .sign_in(&form.ticket, Proof::Passkey(&answer))
+            .sign_in(&form.ticket, Proof::Passkey(&answer), Stay::Usual)
             .await
     };
 
@@ -825,7 +839,11 @@ async fn the_desk_is_its_owners_alone_and_for_a_while() {
         password: Password::typed(PASSWORD),
         client: None,
     };
-    let Ok(Entry::Desk(bobs)) = house.provider.sign_in(&form.ticket, proof).await else {
+    let Ok(Entry::Desk(bobs)) = house
+        .provider
+        .sign_in(&form.ticket, proof, Stay::Usual)
+        .await
+    else {
         panic!("not let in")
     };
     let bobs_ticket = house.provider.desk(&bobs).unwrap().unwrap().ticket;
@@ -855,7 +873,11 @@ async fn one_passkey_is_one_persons() {
         password: Password::typed(PASSWORD),
         client: None,
     };
-    let Ok(Entry::Desk(bobs)) = house.provider.sign_in(&form.ticket, proof).await else {
+    let Ok(Entry::Desk(bobs)) = house
+        .provider
+        .sign_in(&form.ticket, proof, Stay::Usual)
+        .await
+    else {
         panic!("not let in")
     };
     let desk = house.provider.desk(&bobs).unwrap().unwrap();

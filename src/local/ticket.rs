@@ -8,6 +8,7 @@ use super::LocalError;
 use crate::{
     clock::Timestamp,
     crypto::{CryptoError, Sealer, digest, random_text},
+    identity::Stay,
     store::Key,
     webauthn::{Authentication, Registration},
 };
@@ -74,6 +75,8 @@ pub(super) struct Code {
     pub signed_in: Timestamp,
     /// RFC 8176.
     pub methods: Vec<String>,
+    /// Whether they want to stay signed in.
+    pub stay: Stay,
 }
 
 /// An access token.

@@ -13,7 +13,10 @@ use super::{
     provider::CLIENT_ID,
     ticket::{self, AccessToken, Code, TOKEN_LIFETIME},
 };
-use crate::crypto::{Secret, digest};
+use crate::{
+    crypto::{Secret, digest},
+    identity::{STAY_CLAIM, Stay},
+};
 
 /// The claims of a hint that matter.
 #[derive(Deserialize)]
@@ -81,6 +84,9 @@ impl LocalProvider {
         claims.insert("iat".to_owned(), now.seconds().into());
         claims.insert("exp".to_owned(), (now + TOKEN_LIFETIME).seconds().into());
         claims.insert("auth_time".to_owned(), code.signed_in.seconds().into());
+        if code.stay == Stay::Remembered {
+            claims.insert(STAY_CLAIM.to_owned(), true.into());
+        }
         claims.insert("amr".to_owned(), json!(code.methods));
         claims.insert(
             "at_hash".to_owned(),
