@@ -1,12 +1,16 @@
 //! Signing once per session, host and minute, and not once per request.
+//!
+//! What was told lies with the session: it is found with it, and it is gone when the session is over or its owner has
+//! changed. It counts under the settings and the key that it was made with, and under no other.
 
 use std::{
-    hash::{Hash, Hasher},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use papaya::Equivalent;
 use serde_json::{Map, Value};
 
 use super::{AssertionError, AssertionSettings, IdentityHeaders, claims, headers::HeaderPlan};
@@ -14,78 +18,70 @@ use crate::{
     clock::Timestamp,
     crypto::Keyring,
     identity::Identity,
-    policy::Permit,
+    policy::{Grant, Permit},
     session::{LiveSession, Session},
-    store::Key,
 };
 
 /// How long an assertion is used again: at least four of its five minutes are then left.
 const REUSE: Duration = Duration::from_mins(1);
+/// Hosts for which one session keeps what they were told.
+const HOSTS: usize = 8;
 
-#[derive(PartialEq, Eq)]
-struct Slot {
-    session: Key,
-    version: u64,
-    host: Box<str>,
+/// Routes of one host for which it is kept that a rule lets the person in.
+const ROUTES: usize = 2;
+
+/// What was told of a session, the latest host first: nearly all are used at one.
+struct Told {
+    latest: Minted,
+    others: Vec<Minted>,
 }
 
-/// A slot that is looked up, without a copy of the host.
-struct SlotRef<'a> {
-    session: &'a Key,
-    version: u64,
-    host: &'a str,
-}
-
-impl Hash for Slot {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        SlotRef {
-            session: &self.session,
-            version: self.version,
-            host: &self.host,
-        }
-        .hash(state);
-    }
-}
-
-impl Hash for SlotRef<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.session.hash(state);
-        self.version.hash(state);
-        self.host.hash(state);
-    }
-}
-
-impl Equivalent<Slot> for SlotRef<'_> {
-    fn equivalent(&self, slot: &Slot) -> bool {
-        *self.session == slot.session && self.version == slot.version && *self.host == *slot.host
-    }
-}
-
+#[derive(Clone)]
 struct Minted {
-    headers: Arc<IdentityHeaders>,
+    /// By which [`Assertions`], and under which key.
+    by: u64,
+    key: KeyId,
+    host: Box<str>,
     at: Timestamp,
+    headers: IdentityHeaders,
+    grants: [Option<Grant>; ROUTES],
+}
+
+/// The beginning of a key's id, which is a digest.
+type KeyId = [u8; 16];
+
+/// What the application was told lately of somebody.
+#[derive(Clone, Debug)]
+pub struct Recalled {
+    /// For the application.
+    pub headers: IdentityHeaders,
+    /// What the rules said then that holds for more than the one request.
+    pub grants: [Option<Grant>; ROUTES],
 }
 
 /// Tells applications who came in.
 pub struct Assertions {
+    /// Another one for each of these: settings and keyring are never others.
+    number: u64,
     keyring: Arc<Keyring>,
     settings: AssertionSettings,
     plan: HeaderPlan,
-    anonymous: Arc<IdentityHeaders>,
-    minted: papaya::HashMap<Slot, Minted, foldhash::fast::RandomState>,
+    anonymous: IdentityHeaders,
 }
+
+/// Numbers of assertions.
+static ASSERTIONS: AtomicU64 = AtomicU64::new(0);
 
 impl Assertions {
     /// Assertions under the keyring's first signing key.
     pub fn new(keyring: Arc<Keyring>, settings: AssertionSettings) -> Self {
         let plan = HeaderPlan::new(&settings);
-        let anonymous = Arc::new(plan.anonymous());
         Self {
+            number: ASSERTIONS.fetch_add(1, Ordering::Relaxed),
+            anonymous: plan.anonymous(),
             keyring,
             settings,
             plan,
-            anonymous,
-            minted: papaya::HashMap::default(),
         }
     }
 
@@ -100,42 +96,39 @@ impl Assertions {
         permit: &Permit<'_>,
         live: Option<&LiveSession>,
         now: Timestamp,
-    ) -> Result<Arc<IdentityHeaders>, AssertionError> {
+    ) -> Result<IdentityHeaders, AssertionError> {
         let Some(live) = same_person(permit, live)? else {
-            return Ok(Arc::clone(&self.anonymous));
+            return Ok(self.anonymous.clone());
         };
-        let (session, version) = (live.key(), live.version());
         let host = permit.request().host.name();
-        let minted = self.minted.pin();
-        if let Some(fresh) = minted
-            .get(&SlotRef {
-                session,
-                version,
-                host,
-            })
-            .filter(|minted| is_fresh(minted, now))
-        {
-            return Ok(Arc::clone(&fresh.headers));
-        }
-        let token = if self.plan.needs_assertion() {
-            self.sign(live.session(), host, now)?
-        } else {
-            String::new()
-        };
-        let headers = Arc::new(self.plan.fill(&live.session().identity, &token));
-        let slot = Slot {
-            session: *session,
-            version,
-            host: host.into(),
-        };
-        minted.insert(
-            slot,
-            Minted {
-                headers: Arc::clone(&headers),
+        let known = self.find(live, host, now, Minted::clone);
+        let minted = match known {
+            Some(mut known) => {
+                if !known.learn(permit.grant()) {
+                    return Ok(known.headers);
+                }
+                known
+            }
+            None => Minted {
+                by: self.number,
+                key: self.key(),
+                host: host.into(),
                 at: now,
+                headers: self.mint(live, host, now)?,
+                grants: [permit.grant(), None],
             },
-        );
+        };
+        let headers = minted.headers.clone();
+        self.keep(live, minted, now);
         Ok(headers)
+    }
+
+    /// What an application on `host` was told of the owner of `live`, if that can be told again.
+    pub fn recall(&self, live: &LiveSession, host: &str, now: Timestamp) -> Option<Recalled> {
+        self.find(live, host, now, |minted| Recalled {
+            headers: minted.headers.clone(),
+            grants: minted.grants,
+        })
     }
 
     /// The assertion itself, for who may ask for it; `None` about nobody.
@@ -157,9 +150,57 @@ impl Assertions {
         claims::person(session, &self.settings)
     }
 
-    /// Forgets what is not used again. For a background task.
-    pub fn sweep(&self, now: Timestamp) {
-        self.minted.pin().retain(|_, minted| is_fresh(minted, now));
+    fn mint(
+        &self,
+        live: &LiveSession,
+        host: &str,
+        now: Timestamp,
+    ) -> Result<IdentityHeaders, AssertionError> {
+        let token = if self.plan.needs_assertion() {
+            self.sign(live.session(), host, now)?
+        } else {
+            String::new()
+        };
+        self.plan.fill(&live.session().identity, &token)
+    }
+
+    fn find<R>(
+        &self,
+        live: &LiveSession,
+        host: &str,
+        now: Timestamp,
+        take: impl FnOnce(&Minted) -> R,
+    ) -> Option<R> {
+        let found = live.notes().read(|told: &Told| {
+            let minted = told.each().find(|minted| *minted.host == *host)?;
+            self.counts(minted, now).then(|| take(minted))
+        });
+        found.flatten()
+    }
+
+    /// Of two that keep something at once one wins, and the other one's is made anew.
+    fn keep(&self, live: &LiveSession, latest: Minted, now: Timestamp) {
+        let others = live.notes().read(|told: &Told| {
+            let others = told.each().filter(|other| other.host != latest.host);
+            let others = others.filter(|other| self.counts(other, now));
+            others.take(HOSTS - 1).cloned().collect()
+        });
+        let others = others.unwrap_or_default();
+        live.notes().write(Told { latest, others }, now + REUSE);
+    }
+
+    fn key(&self) -> KeyId {
+        let signing = self.keyring.signing();
+        let id = signing.id().as_bytes();
+        id.first_chunk().copied().unwrap_or_default()
+    }
+
+    /// A clock that was turned back makes an assertion stale too: it would not be valid yet.
+    fn counts(&self, minted: &Minted, now: Timestamp) -> bool {
+        minted.by == self.number
+            && minted.at <= now
+            && now.since(minted.at) < REUSE
+            && minted.key == self.key()
     }
 
     fn sign(
@@ -175,9 +216,21 @@ impl Assertions {
     }
 }
 
-/// A clock that was turned back makes an assertion stale too: it would not be valid yet.
-fn is_fresh(minted: &Minted, now: Timestamp) -> bool {
-    minted.at <= now && now.since(minted.at) < REUSE
+impl Told {
+    fn each(&self) -> impl Iterator<Item = &Minted> {
+        std::iter::once(&self.latest).chain(&self.others)
+    }
+}
+
+impl Minted {
+    /// Takes a further grant, if it is one and there is room for it; whether it did.
+    fn learn(&mut self, grant: Option<Grant>) -> bool {
+        if grant.is_none() || self.grants.contains(&grant) {
+            return false;
+        }
+        let place = self.grants.iter_mut().find(|place| place.is_none());
+        place.map(|place| *place = grant).is_some()
+    }
 }
 
 /// The session that a permit speaks of. The rules must have seen the very identity that the application is told.

@@ -13,7 +13,10 @@ mod tests;
 
 use thiserror::Error;
 
-pub use self::{cache::Assertions, headers::IdentityHeaders};
+pub use self::{
+    cache::{Assertions, Recalled},
+    headers::IdentityHeaders,
+};
 use crate::crypto::CryptoError;
 
 /// Which headers an application gets.
@@ -62,6 +65,9 @@ pub enum AssertionError {
     /// The assertion could not be signed.
     #[error("cannot sign the assertion")]
     Sign(#[from] CryptoError),
+    /// A value has bytes that no header has.
+    #[error("a claim cannot stand in a header")]
+    Value,
     /// The permit was made for somebody else than the session's owner.
     #[error("the permit and the session are of two people")]
     Mismatch,

@@ -51,8 +51,11 @@ async fn session(identity: Identity) -> Arc<LiveSession> {
     let hour = Duration::from_hours(1);
     let lifetimes = SessionSettings {
         store: StoreKind::Memory,
+        remember_me: None,
         idle: hour,
         absolute: hour,
+        max_per_user: None,
+        refresh: None,
     };
     let sessions = SessionStore::new(Arc::new(MemoryStore::default()), keyring(), lifetimes);
     sessions.begin(identity, NOW).await.unwrap()
@@ -94,7 +97,8 @@ fn told(
     };
     let headers = assertions.headers(&permit, live, now).unwrap();
     let names = assertions.header_names().iter().cloned();
-    names.zip(headers.values().map(str::to_owned)).collect()
+    let values = headers.values().map(|value| value.to_str().unwrap());
+    names.zip(values.map(str::to_owned)).collect()
 }
 
 fn value<'a>(headers: &'a [(String, String)], name: &str) -> &'a str {
