@@ -1,15 +1,18 @@
 //! May this request pass?
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use thiserror::Error;
 
 use super::{
-    Bearer, BearerError, BearerRule, BearerTokens, Challenge, Credential, Decided, Place, Refusal,
+    Bearer, BearerError, BearerRule, BearerTokens, Challenge, Credential, Decided, Refusal,
     SafeRedirect, TWO_CREDENTIALS, Verdict, Visit, Visits, wanted,
 };
 use crate::{
-    address::Host,
+    address::{Host, Origin, Scheme},
     assertion::{AssertionError, Assertions},
     clock::{Clock, Timestamp},
     policy::{AccessRequest, ClientKind, Decision, Policy},
@@ -22,8 +25,8 @@ use crate::{
 pub struct Question<'a> {
     /// What is asked.
     pub request: &'a AccessRequest,
-    /// The application host that it is for, from [`Authorizer::place`].
-    pub place: Option<&'a Place>,
+    /// How the application host that it is for is spoken to, from [`Authorizer::scheme`].
+    pub scheme: Option<Scheme>,
     /// What the request shows of who it is from.
     pub credential: Credential<'a>,
     /// What it shows besides, for routes that take tokens of others.
@@ -78,29 +81,43 @@ impl Authorizer {
         }
     }
 
-    /// The application host that a request is for, if it is ours.
-    pub fn place(&self, host: &Host) -> Option<Place> {
-        self.visits
-            .places()
-            .find(host)
-            .filter(|place| place.is_application)
+    /// How the host is spoken to that a request is for, if it is an application's.
+    pub fn scheme(&self, host: &Host) -> Option<Scheme> {
+        self.visits.places().application_scheme(host)
     }
 
     /// Decides one request, and writes down how.
     pub async fn authorize(&self, question: Question<'_>) -> Result<Decided, AuthorizeError> {
+        if let Some(decided) = self.authorize_at_once(question) {
+            return decided;
+        }
         let now = self.clock.now();
-        let visit = match question.place {
-            Some(place) => match self.rule(question) {
-                Some(_) if question.credential != Credential::None => {
-                    return Ok(self.two_credentials(question, now));
-                }
-                Some((bearers, rule)) => bearers.visit(rule, question.bearer, now).await?,
-                None => self.visits.at(place, question.credential, now).await?,
-            },
-            // The policy refuses a host that it does not know; who asks makes no difference.
-            None => Visit::Nobody,
+        let host = question.request.host.name();
+        let visit = match self.rule(question) {
+            Some((bearers, rule)) => bearers.visit(rule, question.bearer, now).await?,
+            None => self.visits.at(host, question.credential, now).await?,
         };
         self.decide(question, &visit, now)
+    }
+
+    /// The same, if nobody has to be asked who it is: [`Self::authorize`] asks them. Nothing has happened where this says
+    /// nothing.
+    pub fn authorize_at_once(
+        &self,
+        question: Question<'_>,
+    ) -> Option<Result<Decided, AuthorizeError>> {
+        let now = self.clock.now();
+        let host = question.request.host.name();
+        let visit = match self.rule(question) {
+            // The policy refuses a host that it does not know; who asks makes no difference.
+            _ if question.scheme.is_none() => Visit::Nobody,
+            Some(_) if question.credential != Credential::None => {
+                return Some(Ok(self.two_credentials(question, now)));
+            }
+            Some(_) => return None,
+            None => self.visits.at_once(host, question.credential, now)?,
+        };
+        Some(self.decide(question, &visit, now))
     }
 
     /// How the token counts that a request shows, if it counts on its route at all.
@@ -155,10 +172,20 @@ impl Authorizer {
     ) -> Result<Decided, AuthorizeError> {
         let request = question.request;
         let live = visit.person();
+        let recalled = live.and_then(|live| self.assertions.recall(live, request.host.name(), now));
         let shows_token = question.credential.is_program() || self.rule(question).is_some();
-        let decision = self
-            .policy
-            .decide(request, live.map(|live| &live.session().identity));
+        let identity = live.map(|live| &live.session().identity);
+        let again = recalled.zip(identity).and_then(|(recalled, identity)| {
+            let permit = self
+                .policy
+                .permit_again(&recalled.grants, request, identity)?;
+            Some((permit, recalled.headers))
+        });
+        // The rules are not asked again what they have said of this very person on a route where nothing else counts.
+        let (decision, told) = match again {
+            Some((permit, headers)) => (Decision::Allow(permit), Some(headers)),
+            None => (self.policy.decide(request, identity), None),
+        };
         let rule = decision.trace().rule();
         let (verdict, reason) = match (&decision, visit) {
             (Decision::Deny(denial), _) => (
@@ -171,12 +198,18 @@ impl Authorizer {
             (Decision::Allow(permit), Visit::Person(live))
                 if wanted::falls_short(permit, live, now) =>
             {
-                (challenge(question, shows_token), "step_up")
+                (
+                    challenge(question, shows_token),
+                    wanted::shortfall(permit, live, now),
+                )
             }
-            (Decision::Allow(permit), _) => (
-                Verdict::Forward(self.assertions.headers(permit, live, now)?),
-                "allowed",
-            ),
+            (Decision::Allow(permit), _) => {
+                let headers = match told {
+                    Some(headers) => headers,
+                    None => self.assertions.headers(permit, live, now)?,
+                };
+                (Verdict::Forward(headers), "allowed")
+            }
         };
         let session = live.map(|live| live.session().label.as_str());
         self.write(question, &verdict, reason, rule, session, now);
@@ -186,13 +219,14 @@ impl Authorizer {
 
 fn challenge(question: Question<'_>, is_invalid_token: bool) -> Verdict {
     let request = question.request;
-    let Some(place) = question.place else {
+    let Some(scheme) = question.scheme else {
         return refuse(question, &Visit::Nobody, "unknown_host");
     };
-    let page = SafeRedirect::page(&place.origin, Some(&request.target.as_sent()));
+    let origin = Origin::new(scheme, request.host.clone());
+    let page = SafeRedirect::page(&origin, Some(request.target.as_sent()));
     let query = [("pomerium_redirect_uri", page.as_str())];
     Verdict::Challenge(Challenge {
-        login: SafeRedirect::own(&place.origin, "/.pomerium/sign_in", &query),
+        login: SafeRedirect::own(&origin, "/.pomerium/sign_in", &query),
         realm: request.host.name().to_owned(),
         // Whoever shows a token can do nothing with a page to log in.
         client: if is_invalid_token {
@@ -212,8 +246,8 @@ fn refuse(question: Question<'_>, visit: &Visit, reason: &'static str) -> Verdic
     Verdict::Refuse(Refusal {
         reason,
         host: question
-            .place
-            .map(|place| place.origin.host().name().to_owned()),
+            .scheme
+            .map(|_| question.request.host.name().to_owned()),
         client: question.request.client,
         session,
     })

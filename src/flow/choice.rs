@@ -1,6 +1,7 @@
 //! At which of several providers somebody logs in.
 
 use super::LoginError;
+use crate::identity::Stay;
 
 /// What is known of what a person would choose. Names that no provider has count for nothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -9,6 +10,8 @@ pub struct Pick<'a> {
     pub chosen: Option<&'a str>,
     /// What they chose the last time. It only says what stands first.
     pub remembered: Option<&'a str>,
+    /// Whether they have asked, with that choice, to stay signed in.
+    pub stay: Stay,
 }
 
 /// One provider to choose.
@@ -81,6 +84,7 @@ mod tests {
     const NOTHING: Pick<'static> = Pick {
         chosen: None,
         remembered: None,
+        stay: Stay::Usual,
     };
 
     fn chosen(name: &str) -> Pick<'_> {

@@ -29,6 +29,7 @@ use crate::{
     crypto::{CryptoError, Keyring, Purpose, Sealer, digest, random_text},
     session::{Audience, LiveSession, SessionError, SessionId},
     store::{Store, StoreError},
+    telemetry::{Act, Actor, Audit},
 };
 
 /// How long a question may lie open.
@@ -102,6 +103,7 @@ pub struct Programs {
     codes: Sealer,
     visits: Visits,
     store: Arc<dyn Store>,
+    audit: Audit,
     clock: Arc<dyn Clock>,
 }
 
@@ -112,6 +114,7 @@ impl Programs {
         visits: Visits,
         keyring: &Keyring,
         store: Arc<dyn Store>,
+        audit: Audit,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, CryptoError> {
         Ok(Self {
@@ -120,6 +123,7 @@ impl Programs {
             codes: keyring.sealer(Purpose::ProgramCode)?,
             visits,
             store,
+            audit,
             clock,
         })
     }
@@ -211,7 +215,7 @@ impl Programs {
         // The list may have become shorter since.
         let redirect = ProgramRedirect::listed(&wish.redirect, &self.settings)?;
         let Some(challenge) = &wish.challenge else {
-            let token = self.token(place, live.id())?;
+            let token = self.token(place, live)?;
             return Ok(SafeRedirect::program(&redirect, TOKEN, &token));
         };
         if !is_challenge(challenge) {
@@ -262,15 +266,18 @@ impl Programs {
             return Err(over);
         };
         Ok(Issued {
-            token: self.token(place, live.id())?,
+            token: self.token(place, &live)?,
             lifetime: live.session().ends.since(now),
         })
     }
 
     /// For one application host, as long as the session lasts.
-    fn token(&self, place: &Place, session: &SessionId) -> Result<String, CryptoError> {
-        let audience = Audience::Program(place.origin.host().name());
-        self.visits.handles().issue(session, audience)
+    fn token(&self, place: &Place, live: &LiveSession) -> Result<String, SessionError> {
+        let host = place.origin.host().name();
+        let token = self.visits.handles().give(live, Audience::Program(host))?;
+        let given = live.session().audited(Act::TokenGiven, Actor::Person);
+        self.audit.record(&given.at_host(host));
+        Ok(token)
     }
 
     /// Remembers that something happened; the second time is an error.

@@ -12,16 +12,17 @@ use crate::{
 #[derive(Clone)]
 pub struct Gates {
     places: Places,
-    own: PublicKey,
+    /// By what this side is known: the first is the one to show.
+    own: Arc<[PublicKey]>,
     settings: Arc<[GateSettings]>,
 }
 
 impl Gates {
-    /// Gates of these settings, for a process whose own key is `own`.
-    pub fn new(places: Places, own: PublicKey, settings: Vec<GateSettings>) -> Self {
+    /// Gates of these settings, for a process whose own keys are `own`.
+    pub fn new(places: Places, own: Vec<PublicKey>, settings: Vec<GateSettings>) -> Self {
         Self {
             places,
-            own,
+            own: own.into(),
             settings: settings.into(),
         }
     }
@@ -29,7 +30,7 @@ impl Gates {
     /// Whether somebody with this key may ask anything at all.
     pub fn knows(&self, sender: &PublicKey) -> bool {
         self.places.role() != Role::Gate
-            && (*sender == self.own || self.settings.iter().any(|gate| self.is(gate, sender)))
+            && (self.own.contains(sender) || self.settings.iter().any(|gate| self.is(gate, sender)))
     }
 
     /// Who gets the answer for an application, if the sender may ask for it.
@@ -39,7 +40,7 @@ impl Gates {
         version: HandoffVersion,
         application: &Origin,
     ) -> Result<Recipient, LoginError> {
-        if *sender == self.own
+        if self.own.contains(sender)
             && let Some(place) = self.places.find(application.host())
             && place.is_application
         {
@@ -56,7 +57,7 @@ impl Gates {
         let is_ours = |gate: &&GateSettings| self.is(gate, sender) && gate.covers(application);
         // Who holds our shared secret is us; a list says that not every host of theirs is meant.
         let may_ask = if self.settings.is_empty() {
-            *sender == self.own && self.places.role() == Role::Authenticate
+            self.own.contains(sender) && self.places.role() == Role::Authenticate
         } else {
             self.settings.iter().find(is_ours).is_some()
         };
@@ -72,16 +73,17 @@ impl Gates {
     /// Whether an answer that was due then may still be given.
     pub(super) fn stands(&self, recipient: &Recipient, application: &Origin) -> bool {
         let (sender, version) = match recipient {
-            Recipient::Own => (Ok(self.own.clone()), HandoffVersion::V2),
-            Recipient::Gate { key, version } => (PublicKey::parse(key), *version),
+            Recipient::Own => (self.own.first().cloned(), HandoffVersion::V2),
+            Recipient::Gate { key, version } => (PublicKey::parse(key).ok(), *version),
         };
-        let again = sender
-            .ok()
-            .and_then(|sender| self.recipient(&sender, version, application).ok());
+        let again = sender.and_then(|sender| self.recipient(&sender, version, application).ok());
         again.as_ref() == Some(recipient)
     }
 
     fn is(&self, gate: &GateSettings, sender: &PublicKey) -> bool {
-        gate.key.as_ref().unwrap_or(&self.own) == sender
+        match &gate.key {
+            Some(key) => key == sender,
+            None => self.own.contains(sender),
+        }
     }
 }

@@ -97,6 +97,8 @@ pub(super) struct Wish {
     callback_query: Vec<(String, String)>,
     /// To whom the answer is sealed.
     pub(super) recipient: Recipient,
+    /// By which of our keys the peer knows us: the answer counts under no other.
+    asked: String,
     /// How the person shall log in.
     pub(super) wanted: Wanted,
     /// What the peer calls the provider.
@@ -257,6 +259,7 @@ pub(super) fn read_wish(
         application: application.to_string(),
         callback_query,
         recipient,
+        asked: own.asked(sealed).public().to_string(),
         wanted: query.wanted()?,
         provider_id,
         is_ours: query
@@ -343,6 +346,7 @@ pub(super) fn give(
             };
             profile = session.identity.to_profile(provider, session.ends);
             query.extend([(PROFILE, &*profile), (LABEL, &session.label), (ENDS, &ends)]);
+            let own = own.known_as(&PublicKey::parse(&wish.asked)?);
             own.seal(&PublicKey::parse(key)?, &query, *version)?
         }
     };

@@ -21,15 +21,18 @@ use super::{
     gates::Gates,
     handoff::{self, Ask, Gift, Given, Recipient, Wish},
     pending::{self, ATTEMPT_LIFETIME},
+    roster,
 };
 use crate::{
     address::Origin,
     clock::{Clock, Timestamp},
     crypto::{CryptoError, Keyring, PublicKey, Purpose, SealedQuery, Sealer, random_text},
-    identity::{Answer, IdentityProvider, Pending, Proved, ProviderError},
+    identity::{Answer, Grant, IdentityProvider, Pending, Proved, ProviderError, Stay},
     peer::{self, AuthenticateService, Herald, PeerError},
-    session::{Audience, Beginning, LiveSession, Parent, SessionError, SessionId},
+    policy::LoginSettings,
+    session::{Audience, Beginning, Client, LiveSession, Parent, SessionError, SessionId},
     store::{Store, StoreError},
+    telemetry::{Actor, Audit},
 };
 
 /// Why a login did not come to its end. The person may begin again.
@@ -117,6 +120,8 @@ pub struct Arrival {
     pub handle: Option<String>,
     /// For the cookie of the authenticate host.
     pub authenticate_handle: Option<String>,
+    /// Whether the browser keeps them when it is closed.
+    pub stay: Stay,
     /// Ids of attempts that this browser is to forget.
     pub forget: Vec<String>,
 }
@@ -154,11 +159,13 @@ pub enum Landing {
 
 /// What stays with a browser while it is at the provider.
 #[derive(Serialize, Deserialize)]
-struct Attempt {
+pub(super) struct Attempt {
     /// Who was asked.
     provider: String,
     pending: Pending,
     next: Next,
+    /// What the person ticked where they chose the provider.
+    pub(super) stay: Stay,
 }
 
 /// Where a login leads to.
@@ -190,13 +197,15 @@ pub struct LoginParts {
     pub herald: Option<Arc<Herald>>,
     /// Where people log in, if that is not here.
     pub authenticate: Option<Arc<AuthenticateService>>,
+    /// Remembers who signed in, and who was not let in.
+    pub audit: Audit,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
 
 /// Logs people in.
 pub struct Login {
-    parts: LoginParts,
+    pub(super) parts: LoginParts,
     attempts: Sealer,
     nonces: Sealer,
 }
@@ -345,11 +354,11 @@ impl Login {
         let now = self.parts.clock.now();
         let own = self.parts.keyring.handoff();
         let wish = handoff::read_wish(sealed, &self.parts.gates, own, now)?;
-        let wanted = wish.wanted.clone();
+        let wanted = wish.wanted.clone().within(self.settings_of(&wish));
         if wish.program.is_some() {
             self.refuse_neighbours(&wish)?;
             let live = self.somebody(known, session, now).await?;
-            if let Some(live) = live.filter(|live| wanted.is_met_by(live.session(), now)) {
+            if let Some(live) = live.filter(|live| wanted.suits(live, now)) {
                 let question = self.parts.programs.ask(wish, live, now)?;
                 return Ok(Step::Consent(Box::new(question)));
             }
@@ -366,13 +375,20 @@ impl Login {
         let host = wish.host();
         let next = self.next(wish);
         match known {
-            Visit::Person(live) if wanted.is_met_by(live.session(), now) => {
+            Visit::Person(live) if wanted.suits(&live, now) => {
                 self.lead_on(&next, &live, now).await.map(Step::Arrive)
             }
             Visit::Person(_) | Visit::Nobody | Visit::Unusable => {
                 self.choose(next, &host, &wanted, pick, attempts, now).await
             }
         }
+    }
+
+    /// What the route of a wish asks for, where it is one of ours.
+    fn settings_of(&self, wish: &Wish) -> Option<&LoginSettings> {
+        let application = Origin::parse(&wish.application).ok()?;
+        let page = SafeRedirect::page(&application, Some(&wish.page));
+        self.places().login_of(&page)
     }
 
     /// Takes a person's yes to what they were asked about a program, and leads on to the application host.
@@ -450,7 +466,9 @@ impl Login {
             }
         };
         let provider = self.named(name)?;
-        let departure = self.depart(provider, next, wanted, attempts, now).await?;
+        let departure = self
+            .depart(provider, next, wanted, pick.stay, attempts, now)
+            .await?;
         let was_chosen = wanted.provider.is_none() && pick.chosen == Some(name);
         Ok(Step::Depart(Departure {
             chosen: was_chosen.then(|| name.to_owned()),
@@ -463,15 +481,17 @@ impl Login {
         provider: &Arc<dyn IdentityProvider>,
         next: Next,
         wanted: &Wanted,
+        stay: Stay,
         attempts: &Attempts,
         now: Timestamp,
     ) -> Result<Departure, LoginError> {
-        let request = provider.begin(&wanted.demand, now).await?;
+        let request = provider.begin(&wanted.demanded(), now).await?;
         let state = request.pending.state.clone();
         let attempt = Attempt {
             provider: provider.name().to_owned(),
             pending: request.pending,
             next,
+            stay,
         };
         let keep = pending::keep(
             &state,
@@ -491,6 +511,10 @@ impl Login {
 
     /// Ends a login when the browser is back from the provider, at `path`. `known` and `session` are what it shows under the
     /// authenticate host's name and under the application's.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one request, each of a type of its own"
+    )]
     pub async fn finish(
         &self,
         path: &str,
@@ -499,11 +523,48 @@ impl Login {
         attempts: &Attempts,
         known: Credential<'_>,
         session: Credential<'_>,
+        client: Client,
     ) -> Result<Arrival, LoginError> {
         let now = self.parts.clock.now();
         let state = state.ok_or(LoginError::UnknownAttempt)?;
         let host = self.places().authenticate().host().name();
         let (id, attempt) = attempts.open::<Attempt>(state, &self.attempts, host, now)?;
+        let proved = self.prove(path, state, answer, &attempt, now).await;
+        let Proved { identity, grant } =
+            proved.inspect_err(|error| self.note_refusal(&attempt.provider, error))?;
+        let beginning = Beginning {
+            stay: self.stay(&attempt, &identity),
+            client,
+            grant,
+            ..identity.into()
+        };
+        let live = self.parts.visits.sessions().begin(beginning, now).await?;
+        self.note_sign_in(&live, Actor::Person, None);
+        // Whatever was planted here before the login is worth nothing after it.
+        let visits = &self.parts.visits;
+        let planted = visits.id(known, self.places().authenticate_audience());
+        for earlier in planted.iter().chain(&self.planted(&attempt.next, session)?) {
+            visits.sessions().end(earlier, now).await?;
+        }
+        // Not before: what this browser had gives way first.
+        let herald = self.parts.herald.as_deref();
+        roster::end_surplus(visits.sessions(), herald, &self.parts.audit, &live, now).await?;
+        let arrival = self.lead_on(&attempt.next, &live, now).await?;
+        Ok(Arrival {
+            forget: vec![id],
+            ..arrival
+        })
+    }
+
+    /// Who it is that comes back, once.
+    async fn prove(
+        &self,
+        path: &str,
+        state: &str,
+        answer: &Answer,
+        attempt: &Attempt,
+        now: Timestamp,
+    ) -> Result<Proved, LoginError> {
         // A code that is shown twice makes the provider take back what it gave for it the first time.
         self.refuse_used(state, now).await?;
         let provider = self.named(&attempt.provider)?;
@@ -511,27 +572,9 @@ impl Login {
         if provider.callback() != path {
             return Err(LoginError::ElsewhereAnswered);
         }
-        let Proved { identity, grant } = provider.finish(answer, &attempt.pending, now).await?;
+        let proved = provider.finish(answer, &attempt.pending, now).await?;
         self.use_once(state, now).await?;
-        let live = self.parts.visits.sessions().begin(identity, now).await?;
-        if !grant.is_empty() {
-            self.parts
-                .visits
-                .sessions()
-                .keep_grant(&live, &grant)
-                .await?;
-        }
-        // Whatever was planted here before the login is worth nothing after it.
-        let visits = &self.parts.visits;
-        let planted = visits.id(known, self.places().authenticate_audience());
-        for earlier in planted.iter().chain(&self.planted(&attempt.next, session)?) {
-            visits.sessions().end(earlier, now).await?;
-        }
-        let arrival = self.lead_on(&attempt.next, &live, now).await?;
-        Ok(Arrival {
-            forget: vec![id],
-            ..arrival
-        })
+        Ok(proved)
     }
 
     /// The session that the application's own cookie names, where a login ends without a handoff.
@@ -563,7 +606,7 @@ impl Login {
         let authenticate_handle = if places.authenticate_is_application() {
             None
         } else {
-            Some(handles.issue(live.id(), places.authenticate_audience())?)
+            Some(handles.give(live, places.authenticate_audience())?)
         };
         let (to, handle) = match next {
             Next::Page { page } => {
@@ -573,7 +616,7 @@ impl Login {
                 // On an authenticate host that is no application's, its own cookie is all there is.
                 let handle = match audience {
                     Audience::Authenticate(_) => None,
-                    _ => Some(handles.issue(live.id(), audience)?),
+                    _ => Some(handles.give(live, audience)?),
                 };
                 (page, handle)
             }
@@ -585,7 +628,7 @@ impl Login {
                     .find(places.authenticate().host())
                     .filter(|place| place.is_application);
                 let handle = place
-                    .map(|place| handles.issue(live.id(), places.audience(&place)))
+                    .map(|place| handles.give(live, places.audience(&place)))
                     .transpose()?;
                 (to, handle)
             }
@@ -594,6 +637,7 @@ impl Login {
             to,
             handle,
             authenticate_handle,
+            stay: live.session().stay,
             forget: Vec::new(),
         })
     }
@@ -611,6 +655,9 @@ impl Login {
             return Err(LoginError::Handoff("no route is for the host any more"));
         }
         self.tell_of(wish, live, now).await?;
+        if wish.recipient == Recipient::Own {
+            self.parts.visits.sessions().hand_over(live, now).await?;
+        }
         handoff::give(wish, live, self.parts.keyring.handoff(), now)
     }
 
@@ -641,7 +688,7 @@ impl Login {
         };
         herald.remember(&given, now).await?;
         // One that ended meanwhile was not told of.
-        let is_live = self.parts.visits.sessions().find(live.id(), now).await?;
+        let is_live = self.parts.visits.sessions().find_again(live, now).await?;
         is_live.map(drop).ok_or(LoginError::SessionOver)
     }
 
@@ -670,6 +717,7 @@ impl Login {
         sealed: &SealedQuery,
         attempts: &Attempts,
         credential: Credential<'_>,
+        client: Client,
     ) -> Result<Landing, LoginError> {
         let now = self.parts.clock.now();
         if !self.may_answer(&sealed.sender, now).await? {
@@ -680,7 +728,9 @@ impl Login {
         if let Some(program) = gift.program.clone() {
             let programs = &self.parts.programs;
             programs.once("program", &program.id, now).await?;
-            let live = self.received(gift, now).await?;
+            let live = self.received(gift, client, now).await?;
+            // The program asks with its code, and shows no session.
+            self.parts.visits.sessions().hand_over(&live, now).await?;
             let to = programs.answer(place, &program, &live, now)?;
             return Ok(Landing::Program(to));
         }
@@ -689,7 +739,7 @@ impl Login {
         let (id, ()) = attempts.open(nonce, &self.nonces, place.origin.host().name(), now)?;
         self.use_once(nonce, now).await?;
         let page = SafeRedirect::page(&place.origin, Some(&gift.page));
-        let live = self.received(gift, now).await?;
+        let live = self.received(gift, client, now).await?;
         let sessions = self.parts.visits.sessions();
         let audience = self.places().audience(place);
         // Whatever was planted here before the login is worth nothing after it.
@@ -701,11 +751,12 @@ impl Login {
         {
             sessions.end(&earlier, now).await?;
         }
-        let handle = self.parts.visits.handles().issue(live.id(), audience)?;
+        let handle = self.parts.visits.handles().give(&live, audience)?;
         Ok(Landing::Person(Arrival {
             to: page,
             handle: Some(handle),
             authenticate_handle: None,
+            stay: live.session().stay,
             forget: vec![id],
         }))
     }
@@ -714,12 +765,17 @@ impl Login {
     async fn may_answer(&self, sender: &PublicKey, now: Timestamp) -> Result<bool, LoginError> {
         match &self.parts.authenticate {
             Some(elsewhere) => Ok(elsewhere.is(sender, now).await?),
-            None => Ok(sender == self.parts.keyring.handoff().public()),
+            None => Ok(self.parts.keyring.handoff().is(sender)),
         }
     }
 
     /// The session that an answer brings; begun here when it only says who it is.
-    async fn received(&self, gift: Gift, now: Timestamp) -> Result<Arc<LiveSession>, LoginError> {
+    async fn received(
+        &self,
+        gift: Gift,
+        client: Client,
+        now: Timestamp,
+    ) -> Result<Arc<LiveSession>, LoginError> {
         let sessions = self.parts.visits.sessions();
         let (identity, parent) = match gift.given {
             Given::Session(id) => {
@@ -747,9 +803,15 @@ impl Login {
         };
         let beginning = Beginning {
             identity: *identity,
+            // The other side says how long, and a gate no longer than its own limit.
+            stay: Stay::Usual,
             parent: Some(parent),
+            client,
+            grant: Grant::default(),
         };
-        Ok(sessions.begin(beginning, now).await?)
+        let live = sessions.begin(beginning, now).await?;
+        self.note_sign_in(&live, Actor::AuthenticateService, Some("handed over"));
+        Ok(live)
     }
 
     async fn refuse_used(&self, secret: &str, now: Timestamp) -> Result<(), LoginError> {

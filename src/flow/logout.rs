@@ -21,6 +21,7 @@ use crate::{
     peer::{AuthenticateService, Herald, Over},
     session::{LiveSession, SessionError, Whose},
     store::{Key, Store, StoreError},
+    telemetry::{Act, Actor, Audit, AuditEvent},
 };
 
 /// The kind of record in the store.
@@ -63,6 +64,8 @@ pub struct LogoutParts {
     pub herald: Option<Arc<Herald>>,
     /// Remembers what was said.
     pub store: Arc<dyn Store>,
+    /// Remembers what ended, and at whose word.
+    pub audit: Audit,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -76,6 +79,7 @@ pub struct Logout {
     authenticate: Option<Arc<AuthenticateService>>,
     herald: Option<Arc<Herald>>,
     store: Arc<dyn Store>,
+    audit: Audit,
     farewells: Farewells,
     clock: Arc<dyn Clock>,
 }
@@ -115,6 +119,7 @@ impl Logout {
             authenticate,
             herald,
             store,
+            audit,
             clock,
         } = parts;
         Ok(Self {
@@ -126,6 +131,7 @@ impl Logout {
             authenticate,
             herald,
             store,
+            audit,
             clock,
         })
     }
@@ -156,6 +162,17 @@ impl Logout {
             (None, Some(subject)) => self.person_over(issuer, subject, now).await?,
             (None, None) => 0,
         };
+        let over = AuditEvent::new(Act::SessionsEnded, Actor::Provider);
+        let over = match (&notice.session, &notice.subject) {
+            (Some(sid), _) => over.of_provider_session(issuer, sid),
+            (None, _) => over,
+        };
+        let over = match &notice.subject {
+            Some(subject) => over.of_person(issuer, subject),
+            None => over,
+        };
+        self.audit
+            .record(&over.counting(ended).because("back-channel logout"));
         // Only afterwards: a notice that could not be followed may be repeated.
         self.store.put(key, Vec::new(), until).await?;
         Ok(ended)
@@ -183,8 +200,37 @@ impl Logout {
         issuer: &str,
         sid: &str,
     ) -> Result<usize, SessionError> {
-        self.end_provider_session(issuer, sid, self.clock.now())
-            .await
+        let ended = self
+            .end_provider_session(issuer, sid, self.clock.now())
+            .await?;
+        // Anybody can say this: what ended nothing is not written down.
+        if ended > 0 {
+            let over = AuditEvent::new(Act::SessionsEnded, Actor::Provider);
+            self.audit.record(
+                &over
+                    .of_provider_session(issuer, sid)
+                    .counting(ended)
+                    .because("front-channel logout"),
+            );
+        }
+        Ok(ended)
+    }
+
+    /// Ends every session of somebody whose account the operator, or they themselves, have changed.
+    pub async fn account_changed(
+        &self,
+        issuer: &str,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<usize, SessionError> {
+        let ended = self.person_over(issuer, subject, now).await?;
+        self.audit.record(
+            &AuditEvent::new(Act::SessionsEnded, Actor::Operator)
+                .of_person(issuer, subject)
+                .counting(ended)
+                .because("the account was changed"),
+        );
+        Ok(ended)
     }
 
     async fn end_provider_session(
@@ -215,7 +261,17 @@ impl Logout {
         Ok(ended)
     }
 
-    async fn tell_gates(&self, over: Over<'_>, now: Timestamp) -> Result<(), SessionError> {
+    /// Whether there can be gates that were told of sessions.
+    pub(super) const fn has_gates(&self) -> bool {
+        self.herald.is_some()
+    }
+
+    /// Tells the gates that were told of it.
+    pub(super) async fn tell_gates(
+        &self,
+        over: Over<'_>,
+        now: Timestamp,
+    ) -> Result<(), SessionError> {
         match &self.herald {
             Some(herald) => Ok(herald.tell(over, now).await.map(drop)?),
             None => Ok(()),
@@ -308,6 +364,11 @@ impl Logout {
             .await?;
         self.tell_gates(Over::Session { label: &label }, now)
             .await?;
+        self.audit.record(
+            &AuditEvent::new(Act::SignOut, Actor::Gate)
+                .of_session(&label)
+                .because("its owner signed out at a gate"),
+        );
         Ok(false)
     }
 
@@ -322,21 +383,26 @@ impl Logout {
     ) -> Result<Left, SessionError> {
         let now = self.clock.now();
         let places = self.visits.places();
-        let shown = self.visits.id(out.session, places.audience(out.place));
-        let own = self
-            .visits
-            .id(out.authenticate, places.authenticate_audience())
-            .filter(|_| out.place.is_authenticate);
+        let own = (out.authenticate, places.authenticate_audience());
+        let own = out.place.is_authenticate.then_some(own);
+        let shown = (out.session, places.audience(out.place));
         let sessions = self.visits.sessions();
         let mut ended = Vec::new();
-        for id in shown.iter().chain(own.iter()) {
+        for (credential, audience) in [shown].into_iter().chain(own) {
+            let Some(id) = self.visits.id(credential, audience) else {
+                continue;
+            };
             // Asked before, told afterwards: whatever the provider does then, nobody is signed in here.
-            let live = sessions.find(id, now).await?;
-            let grant = sessions.grant(id, now).await?;
-            sessions.end(id, now).await?;
+            let live = self.visits.live(&id, credential, audience, now).await?;
+            let grant = sessions.grant(&id, now).await?;
+            sessions.end_shown(&id, live.as_deref(), now).await?;
+            // Also of one that is over: the last try may have failed here.
+            let label = &id.label();
+            self.tell_gates(Over::Session { label }, now).await?;
             if let Some(live) = live {
-                let label = &live.session().label;
-                self.tell_gates(Over::Session { label }, now).await?;
+                let over = live.session().audited(Act::SignOut, Actor::Person);
+                self.audit
+                    .record(&over.at_host(out.place.origin.host().name()));
                 ended.push((live, grant));
             }
         }

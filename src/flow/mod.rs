@@ -8,9 +8,11 @@ mod authorize;
 mod bearer;
 mod choice;
 mod consent;
+mod entry;
 mod farewell;
 mod gates;
 mod handoff;
+mod limits;
 mod login;
 mod logout;
 mod notice;
@@ -18,8 +20,10 @@ mod pending;
 mod place;
 mod program;
 mod providers;
+mod refresh;
 mod return_to;
 mod role;
+mod roster;
 mod verdict;
 mod verification;
 mod visit;
@@ -42,8 +46,10 @@ pub use self::{
         ProgramHost, ProgramRedirect, ProgramSettings, ProgramWish, Receiver, RedirectError,
     },
     providers::Providers,
+    refresh::{Refresher, RefresherParts},
     return_to::SafeRedirect,
     role::{GATE_SESSION, GateHost, GateSettings, Role},
+    roster::{Ended, OWN, Roster, Whom},
     verdict::{Challenge, Decided, Refusal, TWO_CREDENTIALS, Verdict},
     verification::{TokenQuestionError, TokenVerifier},
     visit::{Credential, Visit, Visits},

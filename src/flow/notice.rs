@@ -10,6 +10,7 @@ use crate::{
     crypto::{Keyring, SealedQuery},
     peer::{AuthenticateService, Notice, NoticeError, PeerError},
     session::{SessionError, SessionStore, Whose},
+    telemetry::{Act, Actor, Audit, AuditEvent},
 };
 
 /// Why a notice was not followed.
@@ -42,6 +43,8 @@ pub struct SessionOverParts {
     pub keyring: Arc<Keyring>,
     /// What ends.
     pub sessions: Arc<SessionStore>,
+    /// Remembers what ended, and at whose word.
+    pub audit: Audit,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -65,6 +68,7 @@ impl SessionOver {
             authenticate,
             keyring,
             sessions,
+            audit,
             clock,
         } = &self.parts;
         let now = clock.now();
@@ -77,7 +81,15 @@ impl SessionOver {
             authenticate: &notice.authenticate,
             label: &notice.label,
         };
-        Ok(sessions.end_all(whose, now).await?)
+        let ended = sessions.end_all(whose, now).await?;
+        audit.record(
+            &AuditEvent::new(Act::SessionEnded, Actor::AuthenticateService)
+                .at_host(places.authenticate().host().name())
+                .of_session(&notice.label)
+                .counting(ended)
+                .because("the session there is over"),
+        );
+        Ok(ended)
     }
 }
 
@@ -92,9 +104,9 @@ mod tests {
         crypto::{HandoffVersion, PublicKey},
         fetch::HttpClient,
         flow::{FlowSettings, Role},
-        identity::{Claims, Identity},
+        identity::{Claims, Grant, Identity, Stay},
         policy::Policy,
-        session::{Beginning, LiveSession, Parent, SessionSettings, StoreKind},
+        session::{Beginning, Client, LiveSession, Parent, SessionSettings, StoreKind},
         store::MemoryStore,
     };
 
@@ -120,8 +132,11 @@ mod tests {
             let origin = Origin::parse(AUTHENTICATE).unwrap();
             let settings = SessionSettings {
                 store: StoreKind::Memory,
+                remember_me: None,
                 idle: Duration::from_hours(8),
                 absolute: Duration::from_hours(8),
+                max_per_user: None,
+                refresh: None,
             };
             let store = Arc::new(MemoryStore::default());
             let sessions = Arc::new(SessionStore::new(store, keyring(2), settings));
@@ -138,6 +153,7 @@ mod tests {
                 )),
                 keyring: keyring(2),
                 sessions: Arc::clone(&sessions),
+                audit: Audit::on_paper(Arc::new(ManualClock::starting_at(START))),
                 clock: Arc::new(ManualClock::starting_at(START)),
             });
             Self { over, sessions }
@@ -161,7 +177,10 @@ mod tests {
             };
             let beginning = Beginning {
                 identity: ann,
+                stay: Stay::Usual,
                 parent: Some(parent),
+                client: Client::default(),
+                grant: Grant::default(),
             };
             let begun = self.sessions.begin(beginning, START).await;
             begun.unwrap()

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{GATE_SESSION, GateSettings, Role, SafeRedirect, SignedOutSettings};
 use crate::{
-    address::{Host, Origin, Target},
+    address::{Host, Origin, Scheme, Target},
     crypto::PublicKey,
     policy::{LoginSettings, Policy},
     session::Audience,
@@ -90,6 +90,18 @@ impl Places {
         })
     }
 
+    /// How the host of an application is spoken to, if it is one: all that a decision needs of [`Self::find`].
+    pub fn application_scheme(&self, host: &Host) -> Option<Scheme> {
+        let route = self.policy.scheme_of(host)?;
+        let authenticate = &self.settings.authenticate;
+        let is_authenticate = self.role() != Role::Gate && host == authenticate.host();
+        Some(if is_authenticate {
+            authenticate.scheme()
+        } else {
+            route
+        })
+    }
+
     /// Which sides of a login are here.
     pub fn role(&self) -> Role {
         self.settings.role
@@ -132,10 +144,16 @@ impl Places {
     /// For whom the cookie that says who somebody is on `place` is sealed.
     pub fn audience<'a>(&'a self, place: &'a Place) -> Audience<'a> {
         match self.cookie_domain() {
+            _ if place.is_application => self.application_audience(place.origin.host().name()),
             Some(domain) => Audience::Domain(domain),
-            None if place.is_application => Audience::Host(place.origin.host().name()),
             None => Audience::Authenticate(place.origin.host().name()),
         }
+    }
+
+    /// For whom the cookie is sealed that says who somebody is on an application's host.
+    pub fn application_audience<'a>(&'a self, host: &'a str) -> Audience<'a> {
+        self.cookie_domain()
+            .map_or(Audience::Host(host), Audience::Domain)
     }
 
     /// For whom the cookie of the authenticate host is sealed.

@@ -86,7 +86,7 @@ impl SafeRedirect {
     /// An absolute address on `origin`, and none of the pages there that do something.
     pub(super) fn absolute_page(origin: &Origin, text: &str) -> Option<Self> {
         let (asked, target) = absolute(text)?;
-        let page = page_on(origin, &target.as_sent())?;
+        let page = page_on(origin, target.as_sent())?;
         (asked == *origin).then(|| Self(format!("{origin}{page}")))
     }
 
@@ -165,7 +165,7 @@ fn page_on(origin: &Origin, text: &str) -> Option<String> {
     {
         return None;
     }
-    Some(target.as_sent())
+    Some(target.as_sent().to_owned())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::{assertion::IdentityHeaders, policy::ClientKind, session::LiveSession
 #[derive(Clone, Debug)]
 pub enum Verdict {
     /// Let it pass, with these headers.
-    Forward(Arc<IdentityHeaders>),
+    Forward(IdentityHeaders),
     /// Nobody we know; a browser goes and logs in.
     Challenge(Challenge),
     /// No.

@@ -64,7 +64,7 @@ impl TokenVerifier {
         if !self.gates.knows(&sealed.sender) {
             return Err(TokenQuestionError::Stranger);
         }
-        let own = self.keyring.handoff();
+        let own = self.keyring.handoff().asked(sealed);
         let question = Question::open(sealed, kind, own, now)?;
         let format = match kind {
             TokenKind::Access => BearerFormat::IdpAccessToken,

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Place, Places, Providers, Role};
+use super::{Places, Providers, Role};
 use crate::{
     clock::Timestamp,
     identity::Standing,
-    session::{Audience, Handles, LiveSession, Session, SessionError, SessionId, SessionStore},
+    session::{
+        Audience, Handles, InMemory, LiveSession, Pieces, Session, SessionError, SessionId,
+        SessionStore,
+    },
 };
 
 /// What a request shows to say who it is from.
@@ -16,6 +19,8 @@ pub enum Credential<'a> {
     None,
     /// The value of a session cookie.
     Handle(&'a str),
+    /// The values of several session cookies that belong together.
+    Pieces(Pieces<'a>),
     /// A program's token; empty when it shows what can be none, or several.
     Program(&'a str),
     /// Something that can be no credential of ours: two session cookies at once.
@@ -26,6 +31,18 @@ impl Credential<'_> {
     /// Whether it is a program's: one that shows a token can do nothing with a page to log in.
     pub const fn is_program(self) -> bool {
         matches!(self, Self::Program(_))
+    }
+}
+
+impl<'a> Credential<'a> {
+    /// What session cookies held, if that could be ours.
+    fn pieces(self) -> Option<Pieces<'a>> {
+        match self {
+            Self::Handle(text) => Pieces::of(&[text]),
+            Self::Pieces(pieces) => Some(pieces),
+            // A token is no cookie: it counts where [`Visits::at`] is asked.
+            Self::None | Self::Program(_) | Self::Unusable => None,
+        }
     }
 }
 
@@ -90,31 +107,60 @@ impl Visits {
 
     /// The session id in a credential.
     pub fn id(&self, credential: Credential<'_>, audience: Audience<'_>) -> Option<SessionId> {
-        match credential {
-            Credential::Handle(handle) => self.handles.open(handle, audience),
-            // A token is no cookie: it counts where [`Self::at`] is asked.
-            Credential::None | Credential::Program(_) | Credential::Unusable => None,
-        }
+        self.handles.id(&credential.pieces()?, audience)
     }
 
-    /// Who shows `credential` at an application.
+    /// The session of a credential with this id, whoever has proved its owner.
+    pub async fn live(
+        &self,
+        id: &SessionId,
+        credential: Credential<'_>,
+        audience: Audience<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<LiveSession>>, SessionError> {
+        if !self.sessions.is_in_cookies() {
+            return self.sessions.find(id, now).await;
+        }
+        let shown = || self.handles.session(&credential.pieces()?, audience);
+        self.sessions.find_shown(id, &shown, now).await
+    }
+
+    /// Who shows `credential` at an application's host.
     pub async fn at(
         &self,
-        place: &Place,
+        host: &str,
         credential: Credential<'_>,
         now: Timestamp,
     ) -> Result<Visit, SessionError> {
-        let Credential::Program(token) = credential else {
-            let audience = self.places.audience(place);
-            return self.find(credential, audience, now).await;
+        let (shown, audience) = self.shown(host, credential);
+        let visit = self.find(shown, audience, now).await?;
+        Ok(told(credential, visit))
+    }
+
+    /// The same, if nothing has to be read for it.
+    pub fn at_once(&self, host: &str, credential: Credential<'_>, now: Timestamp) -> Option<Visit> {
+        let (shown, audience) = self.shown(host, credential);
+        let visit = match self.claimed(shown, audience) {
+            Ok(id) => match self.sessions.find_at_once(&id, now) {
+                InMemory::Live(live) => self.visit(Some(live)),
+                InMemory::Over => Visit::Nobody,
+                InMemory::Unknown => return None,
+            },
+            Err(visit) => visit,
         };
-        let audience = Audience::Program(place.origin.host().name());
-        let visit = self.find(Credential::Handle(token), audience, now).await?;
-        Ok(match visit {
-            // Unlike a browser, a program is told when its token is over, on pages for everybody too.
-            Visit::Nobody => Visit::Unusable,
-            visit => visit,
-        })
+        Some(told(credential, visit))
+    }
+
+    /// A credential at an application's host as a handle, and for whom it must have been sealed.
+    fn shown<'a>(
+        &'a self,
+        host: &'a str,
+        credential: Credential<'a>,
+    ) -> (Credential<'a>, Audience<'a>) {
+        match credential {
+            Credential::Program(token) => (Credential::Handle(token), Audience::Program(host)),
+            _ => (credential, self.places.application_audience(host)),
+        }
     }
 
     /// Who shows `credential` to `audience`.
@@ -124,20 +170,31 @@ impl Visits {
         audience: Audience<'_>,
         now: Timestamp,
     ) -> Result<Visit, SessionError> {
-        if credential == Credential::None {
-            return Ok(Visit::Nobody);
+        match self.claimed(credential, audience) {
+            Ok(id) => Ok(self.visit(self.live(&id, credential, audience, now).await?)),
+            Err(visit) => Ok(visit),
         }
-        let Some(id) = self.id(credential, audience) else {
-            return Ok(Visit::Unusable);
-        };
-        let live = self.sessions.find(&id, now).await?;
-        Ok(live
-            .filter(|live| self.counts(live.session()))
-            .map_or(Visit::Nobody, Visit::Person))
     }
 }
 
 impl Visits {
+    /// The session that is claimed, or else who comes without one.
+    fn claimed(
+        &self,
+        credential: Credential<'_>,
+        audience: Audience<'_>,
+    ) -> Result<SessionId, Visit> {
+        if credential == Credential::None {
+            return Err(Visit::Nobody);
+        }
+        self.id(credential, audience).ok_or(Visit::Unusable)
+    }
+
+    fn visit(&self, live: Option<Arc<LiveSession>>) -> Visit {
+        live.filter(|live| self.counts(live.session()))
+            .map_or(Visit::Nobody, Visit::Person)
+    }
+
     /// Only whom a provider of ours has proved, or, on a gate, the authenticate side that it has now.
     fn counts(&self, session: &Session) -> bool {
         let identity = &session.identity;
@@ -151,6 +208,14 @@ impl Visits {
                 .standing
                 .as_ref()
                 .is_none_or(|standing| standing.stands(identity))
+    }
+}
+
+/// Unlike a browser, a program is told when its token is over, on pages for everybody too.
+fn told(credential: Credential<'_>, visit: Visit) -> Visit {
+    match visit {
+        Visit::Nobody if credential.is_program() => Visit::Unusable,
+        visit => visit,
     }
 }
 

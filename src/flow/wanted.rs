@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::LoginError;
+use super::{LoginError, limits};
 use crate::{
     clock::Timestamp,
     identity::{Demand, PROVIDER_SKEW},
-    policy::{LoginParameter, LoginSettings, Permit, acr_values, login_hint, prompt},
+    policy::{
+        LoginParameter, LoginSettings, Permit, SessionLimits, acr_values, login_hint, prompt,
+    },
     session::{LiveSession, Session},
 };
 
@@ -29,6 +31,9 @@ pub struct Wanted {
     pub provider: Option<String>,
     /// What the provider is asked for besides.
     pub demand: Demand,
+    /// How long a session counts. Nobody carries it: who reads a wish knows the route.
+    #[serde(skip)]
+    pub limits: SessionLimits,
 }
 
 /// What an address that begins a login brings along, as it was written.
@@ -79,10 +84,11 @@ impl Wanted {
         Ok(Self {
             provider: settings.provider.clone(),
             demand,
+            limits: settings.limits,
         })
     }
 
-    /// Whether this session makes another login needless.
+    /// Whether a session is what is wanted, however long it has lasted.
     pub fn is_met_by(&self, session: &Session, now: Timestamp) -> bool {
         let asks_anew = self
             .demand
@@ -104,8 +110,16 @@ pub(super) fn falls_short(permit: &Permit<'_>, live: &LiveSession, now: Timestam
         };
         // A token can be of yesterday; that it is shown now says nothing of its owner.
         settings.demand.max_age.is_some() && !says_when()
+            || limits::are_exceeded(settings.limits, live, now)
             || !suffices(settings, live.session(), now)
     })
+}
+
+/// The stable word for what it falls short of.
+pub(super) fn shortfall(permit: &Permit<'_>, live: &LiveSession, now: Timestamp) -> &'static str {
+    let settings = permit.route().login();
+    let is_over = settings.is_some_and(|settings| limits::are_exceeded(settings.limits, live, now));
+    if is_over { "too_long_ago" } else { "step_up" }
 }
 
 fn suffices(settings: &LoginSettings, session: &Session, now: Timestamp) -> bool {
@@ -169,7 +183,7 @@ mod tests {
     use super::*;
     use crate::{
         address::{Host, Scheme, Target},
-        identity::{Claims, Identity},
+        identity::{Claims, Identity, Stay},
         policy::{AccessRequest, ClientKind, Decision, Policy, RouteSettings},
         session::Parent,
     };
@@ -192,6 +206,7 @@ mod tests {
             },
             signed_in: Timestamp::from_seconds(NOW.seconds() - age),
             ends: NOW + Duration::from_hours(1),
+            stay: Stay::Usual,
             parent: None,
         }
     }
@@ -205,6 +220,7 @@ mod tests {
                 acr_values: vec!["phr".to_owned(), "phrh".to_owned()],
                 max_age: Some(600),
             },
+            limits: SessionLimits::default(),
             parameters: LoginParameter::ALL.map(|(_, one)| one).to_vec(),
         }
     }

@@ -41,7 +41,7 @@ fn gates() -> Gates {
         gate("a", 2, &["a.example.com", "*.apps.example.com"]),
         gate("b", 3, &["b.example.com", "deep.b.example.com:8443"]),
     ];
-    Gates::new(places, key(1), settings)
+    Gates::new(places, vec![key(1)], settings)
 }
 
 /// A wish as gate `from` could write it.
@@ -67,8 +67,11 @@ fn read(sealed: &SealedQuery) -> Result<Wish, LoginError> {
 async fn live() -> Arc<LiveSession> {
     let settings = SessionSettings {
         store: StoreKind::Memory,
+        remember_me: None,
         idle: Duration::from_hours(8),
         absolute: Duration::from_hours(8),
+        max_per_user: None,
+        refresh: None,
     };
     let sessions = SessionStore::new(Arc::new(MemoryStore::default()), keyring(1), settings);
     let ann = Identity {
@@ -314,7 +317,7 @@ fn our_own_key_speaks_for_our_own_hosts_alone() {
             ..FlowSettings::at(Origin::parse("https://auth.example.com").unwrap())
         };
         let places = Places::new(Arc::new(Policy::compile(&[]).unwrap()), flow);
-        Gates::new(places, key(1), settings)
+        Gates::new(places, vec![key(1)], settings)
     };
     let may = |gates: &Gates, sender, host: &str| {
         let host = Origin::parse(host).unwrap();
@@ -342,4 +345,46 @@ fn our_own_key_speaks_for_our_own_hosts_alone() {
 
     // A gate logs in nobody, not even for itself.
     assert!(!at(Role::Gate, Vec::new()).knows(&key(1)));
+}
+
+#[tokio::test]
+async fn whoever_knows_us_by_an_earlier_key_is_answered_under_that_one() {
+    let own = Keyring::of_secrets(&[9, 1]).unwrap();
+    let host = "https://a.example.com";
+    let callback = format!("{host}/.pomerium/callback/?vestibule_nonce=n");
+    let sealed = wish(2, &format!("{host}/page"), &callback, &[]);
+
+    let wish = read_wish(&sealed, &gates(), own.handoff(), NOW).unwrap();
+    let answered = |own: &Keyring, live: &LiveSession| {
+        let to = give(&wish, live, own.handoff(), NOW).unwrap();
+        let (_, query) = to.as_str().split_once('?').unwrap();
+        SealedQuery::from_query(query).unwrap()
+    };
+    let live = live().await;
+
+    let answer = answered(&own, &live);
+    assert_eq!(answer.sender, key(1));
+    assert!(take(2, &answer, host).is_ok());
+    // When that secret has been given up meanwhile, there is the first alone.
+    let without = Keyring::for_tests(9).unwrap();
+    assert_eq!(answered(&without, &live).sender, key(9));
+}
+
+#[test]
+fn whoever_has_one_of_our_secrets_is_us() {
+    let settings = FlowSettings {
+        role: Role::Authenticate,
+        ..FlowSettings::at(Origin::parse("https://auth.example.com").unwrap())
+    };
+    let places = Places::new(Arc::new(Policy::compile(&[]).unwrap()), settings);
+    let gates = Gates::new(places, vec![key(1), key(2)], Vec::new());
+    let host = Origin::parse("https://a.example.com").unwrap();
+    let asks = |byte| {
+        gates
+            .recipient(&key(byte), HandoffVersion::V2, &host)
+            .is_ok()
+    };
+
+    assert!(gates.knows(&key(1)) && gates.knows(&key(2)) && !gates.knows(&key(3)));
+    assert!(asks(1) && asks(2) && !asks(3));
 }
