@@ -1,7 +1,7 @@
 //! Traefik, Caddy and HAProxy: method, scheme, host and path from the four `X-Forwarded-…` headers. They pass an answer
 //! that is not 2xx on to the client.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use super::{
     Body, Dialect, DialectError, Headers, Reply, ReservedNames, TrustedProxies, authenticate,
@@ -112,7 +112,7 @@ fn refused(refusal: Refusal) -> Body {
 
 /// The question, from parts that every dialect reads alike.
 pub(super) fn access_request(
-    method: Box<str>,
+    method: Cow<'static, str>,
     scheme: Scheme,
     host: Host,
     target: Target,

@@ -1,6 +1,11 @@
 //! Headers of a request, whoever has parsed them.
 
+use std::borrow::Cow;
+
 use super::DialectError;
+
+/// Methods of nearly every request (RFC 9110 §9).
+const USUAL: [&str; 6] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS"];
 
 /// Headers as the HTTP server read them.
 pub trait Headers {
@@ -45,14 +50,16 @@ impl<'a> Single<'a> {
     reason = "each is one header, seen or not"
 )]
 pub(super) struct Client<'a> {
-    accepts_html: bool,
+    /// Nearly always one line, and then nothing is allocated.
+    accept: Option<&'a [u8]>,
+    further_accepts: Vec<&'a [u8]>,
     fetch_mode: Option<&'a [u8]>,
     has_fetch_metadata: bool,
     is_script: bool,
     is_upgrade: bool,
     has_origin: bool,
     asks_method: bool,
-    /// Nearly always one line, and then nothing is allocated.
+    /// Nearly always one line too.
     forwarded_for: Option<&'a [u8]>,
     further_hops: Vec<&'a [u8]>,
 }
@@ -60,7 +67,8 @@ pub(super) struct Client<'a> {
 impl<'a> Client<'a> {
     pub(super) fn see(&mut self, name: &str, value: &'a [u8]) {
         match name {
-            "accept" => self.accepts_html |= contains(value, b"text/html"),
+            "accept" if self.accept.is_none() => self.accept = Some(value),
+            "accept" => self.further_accepts.push(value),
             "sec-fetch-mode" => {
                 self.has_fetch_metadata = true;
                 self.fetch_mode = Some(value);
@@ -89,9 +97,14 @@ impl<'a> Client<'a> {
     pub(super) fn is_navigation(&self, method: &str) -> bool {
         let goes_to_page = match &self.fetch_mode {
             Some(mode) => *mode == b"navigate",
-            None => !self.has_fetch_metadata && self.accepts_html,
+            None => !self.has_fetch_metadata && self.accepts_html(),
         };
         matches!(method, "GET" | "HEAD") && goes_to_page && !self.is_script && !self.is_upgrade
+    }
+
+    fn accepts_html(&self) -> bool {
+        let mut lines = self.accept.iter().chain(&self.further_accepts);
+        lines.any(|line| contains(line, b"text/html"))
     }
 
     /// The Fetch standard's preflight.
@@ -107,13 +120,16 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 }
 
 /// A method is a token (RFC 9110 §5.6.2); it is passed on as it is.
-pub(super) fn method(text: &str, name: &'static str) -> Result<Box<str>, DialectError> {
+pub(super) fn method(text: &str, name: &'static str) -> Result<Cow<'static, str>, DialectError> {
+    if let Some(usual) = USUAL.into_iter().find(|usual| *usual == text) {
+        return Ok(usual.into());
+    }
     let is_token = text.len() <= 32
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
     if is_token {
-        Ok(text.into())
+        Ok(text.to_owned().into())
     } else {
         Err(DialectError::Malformed(name))
     }

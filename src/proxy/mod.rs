@@ -10,7 +10,7 @@ mod original;
 mod reserved;
 mod trust;
 
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
 use thiserror::Error;
 
@@ -106,7 +106,7 @@ pub struct Reply {
     /// `WWW-Authenticate`.
     pub authenticate: Option<String>,
     /// For the application.
-    pub identity: Option<Arc<IdentityHeaders>>,
+    pub identity: Option<IdentityHeaders>,
     /// For the person or program.
     pub body: Body,
 }
@@ -130,7 +130,7 @@ pub enum Body {
 }
 
 impl Reply {
-    fn forward(identity: Arc<IdentityHeaders>) -> Self {
+    const fn forward(identity: IdentityHeaders) -> Self {
         Self {
             status: 202,
             location: None,

@@ -21,8 +21,8 @@ const EXEMPT: [&str; 2] = ["x-pomerium-authorization", "x-auth-request-redirect"
 #[derive(Debug)]
 pub struct ReservedNames {
     names: HashSet<String>,
-    /// First bytes of all that is reserved: nearly no header needs a second look.
-    beginnings: HashSet<u8>,
+    /// Whether something that is reserved begins with this byte: nearly no header needs a second look.
+    beginnings: [bool; 256],
 }
 
 impl ReservedNames {
@@ -31,7 +31,12 @@ impl ReservedNames {
         let mut names = HashSet::new();
         names.extend(NAMES.into_iter().chain(own).map(canonical));
         let all = names.iter().map(String::as_str).chain(PREFIXES);
-        let beginnings = all.filter_map(|name| name.bytes().next()).collect();
+        let mut beginnings = [false; 256];
+        for first in all.filter_map(|name| name.bytes().next()) {
+            if let Some(begins) = beginnings.get_mut(usize::from(first)) {
+                *begins = true;
+            }
+        }
         Self { names, beginnings }
     }
 
@@ -40,7 +45,8 @@ impl ReservedNames {
         let begins = name
             .bytes()
             .next()
-            .is_some_and(|byte| self.beginnings.contains(&byte));
+            .and_then(|first| self.beginnings.get(usize::from(first)))
+            .is_some_and(|begins| *begins);
         if !begins || EXEMPT.contains(&name) {
             return false;
         }
