@@ -13,16 +13,17 @@ use super::{
     here::Here,
     page::{AccountPage, DeniedPage, Person, SessionFacts, Shell},
     respond::{self, redirect, written_out},
+    roster,
 };
 use crate::{
-    flow::{Account, Places, Profile, SafeRedirect},
-    identity::Identity,
+    flow::{Account, Places, Profile, Roster, SafeRedirect},
+    identity::{Identity, STAY_CLAIM},
     local::{LocalProvider, VERSION_CLAIM},
     session::LiveSession,
 };
 
 /// Shown elsewhere on the page, or nothing that a person reads.
-const SHOWN: [&str; 8] = [
+const SHOWN: [&str; 9] = [
     "sub",
     "email",
     "email_verified",
@@ -31,6 +32,7 @@ const SHOWN: [&str; 8] = [
     "amr",
     "auth_time",
     VERSION_CLAIM,
+    STAY_CLAIM,
 ];
 
 /// `/`: on the authenticate host there is nothing but the account.
@@ -47,7 +49,11 @@ pub(super) async fn enter(here: Here) -> Result<HttpResponse, WebError> {
     Ok(redirect(StatusCode::FOUND, &to).finish())
 }
 
-/// `/.pomerium/`: who am I, and until when.
+/// `/.pomerium/`: who am I, where, and until when.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "actix hands each part in by its type"
+)]
 pub(super) async fn account(
     http: HttpRequest,
     here: Here,
@@ -55,11 +61,18 @@ pub(super) async fn account(
     cookies: Data<Cookies>,
     csrf: Data<Csrf>,
     places: Data<Places>,
+    roster: Data<Roster>,
     local: Option<Data<LocalProvider>>,
 ) -> Result<HttpResponse, WebError> {
     let profile = profile(&http, &here, &account, &cookies).await?;
     let host = here.place.origin.host().name();
+    let sessions = match &profile {
+        Some(profile) => roster::own(&http, &roster, &places, &profile.live).await,
+        None => None,
+    };
     let page = AccountPage {
+        sessions,
+        elsewhere: roster::elsewhere(&places),
         shell: here.shell,
         host: host.to_owned(),
         desk: local.map(|_| SafeRedirect::own(places.authenticate(), "/idp/", &[]).to_string()),
@@ -74,7 +87,12 @@ pub(super) async fn account(
             .unwrap_or_default(),
         person: profile.as_ref().map(|profile| person(identity(profile))),
     };
-    respond::page(StatusCode::OK, &page)
+    let mut response = respond::page(StatusCode::OK, &page)?;
+    // A page of the application that opened this one in a window cannot look into it.
+    let policy = header::HeaderName::from_static("cross-origin-opener-policy");
+    let value = header::HeaderValue::from_static("same-origin");
+    response.headers_mut().insert(policy, value);
+    Ok(response)
 }
 
 /// `/.pomerium/user`: what applications are told, as JSON.
@@ -142,7 +160,7 @@ pub(super) fn denied_page(
     }
 }
 
-async fn profile(
+pub(super) async fn profile(
     http: &HttpRequest,
     here: &Here,
     account: &Account,

@@ -4,9 +4,15 @@
 //! and nothing else. A cookie that is there twice was planted by a neighbour under the same parent domain: neither
 //! counts.
 
+mod pieces;
+
 use std::time::Duration;
 
-use actix_web::{HttpRequest, http::header};
+use self::pieces::Found;
+use actix_web::{
+    HttpRequest,
+    http::header::{self, HeaderMap},
+};
 use cookie::{Cookie, SameSite};
 
 use crate::{
@@ -15,7 +21,8 @@ use crate::{
         ATTEMPT_LIFETIME, Attempts, Credential, FAREWELL_LIFETIME, KeptAttempt, Place, Places,
         TRIES_SPAN, Tries,
     },
-    session::SessionSettings,
+    identity::Stay,
+    session::{MAX_PIECES, Pieces, SessionSettings},
 };
 
 const SESSION: &str = "vestibule";
@@ -47,6 +54,10 @@ pub(super) enum Kind {
 pub(super) struct Cookies {
     domain: Option<String>,
     age: Duration,
+    /// How many cookies of a kind there can be.
+    pieces: usize,
+    /// The age of what somebody has asked to keep; where nobody can, every cookie is kept.
+    remembered: Option<Duration>,
 }
 
 impl Cookies {
@@ -54,6 +65,14 @@ impl Cookies {
         Self {
             domain: places.cookie_domain().map(str::to_owned),
             age: lifetimes.absolute.min(MAX_AGE),
+            pieces: if lifetimes.store.is_cookie() {
+                MAX_PIECES
+            } else {
+                1
+            },
+            remembered: lifetimes
+                .remember_me
+                .map(|limits| limits.absolute.min(MAX_AGE)),
         }
     }
 
@@ -83,15 +102,22 @@ impl Cookies {
         kind: Kind,
         secure: bool,
     ) -> Credential<'a> {
+        self.credential_in(http.headers(), kind, secure)
+    }
+
+    /// The same, of a request's headers.
+    pub(super) fn credential_in<'a>(
+        &self,
+        headers: &'a HeaderMap,
+        kind: Kind,
+        secure: bool,
+    ) -> Credential<'a> {
         let name = self.name(kind, secure);
-        let mut found = Credential::None;
-        for (_, value) in pairs(http).filter(|(other, _)| *other == name.as_bytes()) {
-            found = match (found, std::str::from_utf8(value)) {
-                (Credential::None, Ok(handle)) => Credential::Handle(handle),
-                _ => Credential::Unusable,
-            };
+        let mut found = Found::default();
+        for (other, value) in pairs_in(headers) {
+            found.see(name.as_bytes(), self.pieces, other, value);
         }
-        found
+        found.credential()
     }
 
     /// The logins that this browser has begun here.
@@ -111,18 +137,66 @@ impl Cookies {
         std::str::from_utf8(value).ok().map(str::to_owned)
     }
 
-    /// Keeps a handle.
-    pub(super) fn keep(&self, kind: Kind, handle: String, origin: &Origin) -> String {
-        self.write(kind, handle, self.age, origin)
+    /// Whether people are asked if they want to stay signed in.
+    pub(super) const fn can_be_asked_for(&self) -> bool {
+        self.remembered.is_some()
+    }
+
+    /// Keeps a handle, in as many cookies as it takes; what is left of a longer one goes. Where people are asked, until the
+    /// browser is closed, unless they have said that they stay.
+    pub(super) fn keep(
+        &self,
+        kind: Kind,
+        handle: &str,
+        stay: Stay,
+        origin: &Origin,
+    ) -> Vec<String> {
+        let age = match (self.remembered, stay) {
+            (None, _) => Some(self.age),
+            (Some(_), Stay::Usual) => None,
+            (Some(age), Stay::Remembered) => Some(age),
+        };
+        let pieces = Pieces::cut(handle).filter(|cut| cut.count() <= self.pieces);
+        debug_assert!(pieces.is_some(), "no handle is longer");
+        let mut parts: Vec<&str> = pieces.iter().flat_map(Pieces::iter).collect();
+        parts.resize(self.pieces, "");
+        self.write_all(kind, &parts, age, origin)
     }
 
     /// Deletes a handle, with the attributes that it was set with: a browser ignores others.
-    pub(super) fn delete(&self, kind: Kind, origin: &Origin) -> String {
-        self.write(kind, String::new(), Duration::ZERO, origin)
+    pub(super) fn delete(&self, kind: Kind, origin: &Origin) -> Vec<String> {
+        self.write_all(kind, &vec![""; self.pieces], None, origin)
     }
 
-    fn write(&self, kind: Kind, value: String, age: Duration, origin: &Origin) -> String {
-        let name = self.name(kind, origin.is_secure()).to_owned();
+    /// Keeps each part, and deletes what is empty.
+    fn write_all(
+        &self,
+        kind: Kind,
+        parts: &[&str],
+        age: Option<Duration>,
+        origin: &Origin,
+    ) -> Vec<String> {
+        let age = |part: &str| {
+            if part.is_empty() {
+                Some(Duration::ZERO)
+            } else {
+                age
+            }
+        };
+        let write = |(at, part): (usize, &&str)| self.write(kind, at, part, age(part), origin);
+        parts.iter().enumerate().map(write).collect()
+    }
+
+    fn write(
+        &self,
+        kind: Kind,
+        at: usize,
+        value: &str,
+        age: Option<Duration>,
+        origin: &Origin,
+    ) -> String {
+        let name = pieces::name(self.name(kind, origin.is_secure()), at);
+        let value = value.to_owned();
         let domain = self.domain.as_deref().filter(|_| kind == Kind::Session);
         set(name, value, age, domain, origin)
     }
@@ -229,7 +303,7 @@ fn prefixed(name: &str, origin: &Origin) -> String {
 fn set(
     name: String,
     value: String,
-    age: Duration,
+    age: impl Into<Option<Duration>>,
     domain: Option<&str>,
     origin: &Origin,
 ) -> String {
@@ -240,7 +314,7 @@ fn set(
 fn write(
     name: String,
     value: String,
-    age: Duration,
+    age: impl Into<Option<Duration>>,
     domain: Option<&str>,
     same_site: SameSite,
     origin: &Origin,
@@ -253,13 +327,16 @@ fn write(
         domain.is_none() || !origin.is_secure() || name.starts_with(SECURE_PREFIX),
         "shared, over TLS"
     );
-    let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
     let mut cookie = Cookie::build((name, value))
         .path("/")
         .http_only(true)
         .secure(origin.is_secure())
-        .same_site(same_site)
-        .max_age(time::Duration::seconds(seconds));
+        .same_site(same_site);
+    // Without an age a browser keeps it until it is closed.
+    if let Some(age) = age.into() {
+        let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+        cookie = cookie.max_age(time::Duration::seconds(seconds));
+    }
     if let Some(domain) = domain {
         cookie = cookie.domain(domain.to_owned());
     }
@@ -269,7 +346,11 @@ fn write(
 /// Names and values as bytes (RFC 6265bis §5.7), without any further reading: no quotes, no `$Version`, no folding. A
 /// pair without `=` has a value and no name, and so is none of ours.
 fn pairs(http: &HttpRequest) -> impl Iterator<Item = (&[u8], &[u8])> {
-    http.headers()
+    pairs_in(http.headers())
+}
+
+fn pairs_in(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    headers
         .get_all(header::COOKIE)
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
         .filter_map(|pair| {
@@ -297,11 +378,14 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+    use crate::session::PIECE;
 
     fn cookies(domain: Option<&str>) -> Cookies {
         Cookies {
             domain: domain.map(str::to_owned),
             age: Duration::from_hours(1),
+            pieces: 1,
+            remembered: None,
         }
     }
 
@@ -402,6 +486,39 @@ mod tests {
     }
 
     #[test]
+    fn a_session_in_cookies_takes_as_many_as_it_needs_and_the_others_go() {
+        let label = format!("{}.", "a".repeat(59));
+        let domain = format!("{}example.com", label.repeat(4));
+        let in_cookies = |domain: Option<&str>| Cookies {
+            pieces: MAX_PIECES,
+            age: MAX_AGE,
+            ..cookies(domain)
+        };
+        let origin = Origin::parse("https://app.example.com").unwrap();
+        let handle = "A".repeat(2 * PIECE + 1);
+
+        let kept = in_cookies(None).keep(Kind::Session, &handle, Stay::Usual, &origin);
+        let longest = in_cookies(Some(&domain)).keep(Kind::Session, &handle, Stay::Usual, &origin);
+        let deleted = in_cookies(None).delete(Kind::Authenticate, &origin);
+
+        let attributes = "; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=";
+        let full = "A".repeat(PIECE);
+        assert_eq!(
+            kept,
+            [
+                format!("__Host-vestibule={full}{attributes}34560000"),
+                format!("__Host-vestibule.1={full}{attributes}34560000"),
+                format!("__Host-vestibule.2=A{attributes}34560000"),
+                format!("__Host-vestibule.3={attributes}0"),
+            ]
+        );
+        assert!(domain.len() > 250);
+        assert!(longest.iter().all(|cookie| cookie.len() < 4_096));
+        let gone = |name: &str| format!("__Host-vestibule-sso{name}={attributes}0");
+        assert_eq!(deleted, ["", ".1", ".2", ".3"].map(gone));
+    }
+
+    #[test]
     fn a_cookie_is_deleted_with_the_attributes_that_it_was_set_with() {
         let origin = |text| Origin::parse(text).unwrap();
         for (domain, at, expected) in [
@@ -421,15 +538,38 @@ mod tests {
                 "vestibule=v; HttpOnly; SameSite=Lax; Path=/; Max-Age=3600",
             ),
         ] {
-            let set = cookies(domain).keep(Kind::Session, "v".to_owned(), &origin(at));
-            assert_eq!(set, expected);
+            let set = cookies(domain).keep(Kind::Session, "v", Stay::Usual, &origin(at));
+            assert_eq!(set, [expected]);
             let deleted = cookies(domain).delete(Kind::Session, &origin(at));
             assert_eq!(
                 deleted,
-                expected
+                [expected
                     .replace("=v;", "=;")
-                    .replace("Max-Age=3600", "Max-Age=0")
+                    .replace("Max-Age=3600", "Max-Age=0")]
             );
         }
+    }
+
+    #[test]
+    fn where_people_are_asked_only_what_they_want_kept_outlives_the_browser() {
+        let asked = Cookies {
+            remembered: Some(Duration::from_hours(720)),
+            ..cookies(None)
+        };
+        let at = Origin::parse("https://app.example.com").unwrap();
+        let kept = |cookies: &Cookies, stay| {
+            let set = cookies.keep(Kind::Session, "v", stay, &at);
+            set[0]
+                .split("Max-Age=")
+                .nth(1)
+                .map(|age| age.split(';').next().unwrap().to_owned())
+        };
+
+        assert_eq!(kept(&asked, Stay::Usual), None);
+        assert_eq!(kept(&asked, Stay::Remembered).as_deref(), Some("2592000"));
+        for stay in [Stay::Usual, Stay::Remembered] {
+            assert_eq!(kept(&cookies(None), stay).as_deref(), Some("3600"));
+        }
+        assert!(asked.delete(Kind::Session, &at)[0].contains("Max-Age=0"));
     }
 }

@@ -55,6 +55,12 @@ pub(super) fn is_own_form(http: &HttpRequest, origin: &Origin) -> bool {
     all("sec-fetch-site", "same-origin") && all("origin", &origin)
 }
 
+/// Whether the browser says at all where a form comes from. For what [`is_own_form`] lets pass without a ticket.
+pub(super) fn says_where(http: &HttpRequest) -> bool {
+    let headers = http.headers();
+    headers.contains_key("sec-fetch-site") || headers.contains_key("origin")
+}
+
 /// Whether the browser says that the request comes from this very origin, or from the person. A GET must be a page that
 /// somebody goes to: an image in what somebody else wrote on this origin is none.
 fn is_own(http: &HttpRequest) -> bool {

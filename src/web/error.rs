@@ -1,5 +1,7 @@
 //! From errors to statuses, and to words. The one place for both; each error is logged here, once.
 
+pub(super) mod admin;
+
 use std::{error::Error, fmt::Write};
 
 use actix_web::{
@@ -311,10 +313,13 @@ impl ResponseError for WebError {
                 )
                 | LoginError::NoProvider
                 | LoginError::Peer(_)
-                | LoginError::Session(_)
+                | LoginError::Session(
+                    SessionError::Store(_) | SessionError::Seal(_) | SessionError::Encode(_),
+                )
                 | LoginError::Store(_)
                 | LoginError::Crypto(_) => StatusCode::SERVICE_UNAVAILABLE,
-                LoginError::Provider(ProviderError::Refused(_)) => StatusCode::FORBIDDEN,
+                LoginError::Session(SessionError::TooLarge { .. })
+                | LoginError::Provider(ProviderError::Refused(_)) => StatusCode::FORBIDDEN,
                 _ => StatusCode::BAD_REQUEST,
             },
             Self::Verify(error) => match error {
@@ -670,6 +675,12 @@ fn login_words(error: &LoginError) -> (&'static str, &'static str, &'static str,
             "The answer of the sign-in service was not accepted.",
             "Start again. If it stays like this, tell your administrator the reference below.",
             true,
+        ),
+        LoginError::Session(SessionError::TooLarge { .. }) => (
+            "You were not signed in",
+            "The sign-in service says more of you than this browser could keep.",
+            "Tell your administrator the reference below. Groups and claims that nothing needs can be left out.",
+            false,
         ),
         LoginError::Peer(_)
         | LoginError::Session(_)

@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 
 use super::{
+    client,
     cookie::{Cookies, Kind},
     error::WebError,
     here::Here,
@@ -34,6 +35,7 @@ pub(super) async fn callback(
             &answer,
             &Cookies::attempts(&http, origin),
             known,
+            client::of(&http),
         )
         .await?;
     match landing {

@@ -8,7 +8,7 @@ use actix_web::{
 use serde_json::json;
 use tracing::warn;
 
-use super::error::WebError;
+use super::{error::WebError, generation::Current};
 use crate::{
     flow::Providers, identity::ProviderState, peer::AuthenticateService, session::SessionStore,
     telemetry::Metrics,
@@ -23,8 +23,11 @@ pub(super) async fn alive() -> HttpResponse {
 }
 
 /// Sessions can begin and end. A provider that is away is told and does not count: who is logged in is still let in,
-/// and taking this process out of service would lock them out.
+/// and taking this process out of service would lock them out. Nor does a configuration that was refused: the one before it
+/// is in force.
 pub(super) async fn ready(
+    current: Data<Current>,
+    metrics: Data<Metrics>,
     sessions: Data<SessionStore>,
     providers: Data<Providers>,
     authenticate: Option<Data<AuthenticateService>>,
@@ -42,10 +45,13 @@ pub(super) async fn ready(
         ProviderState::Ready => "ok",
         ProviderState::Unreachable => "unreachable",
     };
-    let (status, word) = match (&store, provider) {
-        (Err(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-        (Ok(()), "ok") => (StatusCode::OK, "ok"),
-        (Ok(()), _) => (StatusCode::OK, "degraded"),
+    let is_refused = metrics.configuration_refused.get() != 0;
+    let is_well = provider == "ok" && !is_refused;
+    let (status, word) = match &store {
+        _ if current.is_leaving() => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        Ok(()) if is_well => (StatusCode::OK, "ok"),
+        Ok(()) => (StatusCode::OK, "degraded"),
     };
     HttpResponse::build(status)
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -54,6 +60,7 @@ pub(super) async fn ready(
             "checks": {
                 "session_store": if store.is_ok() { "ok" } else { "unavailable" },
                 (who): provider,
+                "configuration": if is_refused { "refused" } else { "ok" },
             },
         }))
 }

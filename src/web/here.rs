@@ -2,7 +2,12 @@
 
 use std::future::{Ready, ready};
 
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header, web::Data};
+use actix_web::{
+    FromRequest, HttpMessage, HttpRequest,
+    dev::Payload,
+    http::header::{self, HeaderMap, HeaderName},
+    web::Data,
+};
 use tracing_actix_web::RequestId;
 
 use super::{error::WebError, page::Shell};
@@ -10,6 +15,9 @@ use crate::{
     address::{Host, Target},
     flow::{Place, Places},
 };
+
+/// Where a request's id stands.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The host that a page was asked of, which is ours, over a path that has one spelling.
 pub(super) struct Here {
@@ -63,7 +71,7 @@ pub(super) fn host(http: &HttpRequest) -> Option<Host> {
 
 /// The request's id: the proxy's, if it gave one, so that its log and ours speak of the same request.
 pub(super) fn reference(http: &HttpRequest) -> String {
-    given_reference(http).map_or_else(
+    given_reference(http.headers()).map_or_else(
         || {
             http.extensions()
                 .get::<RequestId>()
@@ -74,8 +82,8 @@ pub(super) fn reference(http: &HttpRequest) -> String {
 }
 
 /// The id that the proxy gave, if it is fit to be shown.
-pub(super) fn given_reference(http: &HttpRequest) -> Option<&str> {
-    let given = http.headers().get("x-request-id")?.to_str().ok()?;
+pub(super) fn given_reference(headers: &HeaderMap) -> Option<&str> {
+    let given = headers.get(&REQUEST_ID)?.to_str().ok()?;
     let is_fit = (8..=64).contains(&given.len())
         && given
             .bytes()

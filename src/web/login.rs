@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 use url::form_urlencoded;
 
 use super::{
-    choice,
+    choice, client,
     cookie::{Cookies, Kind},
     error::WebError,
     here::Here,
@@ -15,7 +15,7 @@ use crate::{
     address::Origin,
     crypto::SealedQuery,
     flow::{Arrival, Brought, Departure, Login, LoginError, Opening, Pick, Step},
-    identity::Answer,
+    identity::{Answer, Stay},
     telemetry::Metrics,
 };
 
@@ -27,13 +27,35 @@ pub(super) async fn sign_in(
     cookies: Data<Cookies>,
     metrics: Data<Metrics>,
 ) -> Result<HttpResponse, WebError> {
+    let chosen = Parameters::of(&http).one(choice::CHOSEN)?;
+    // That somebody stays signed in is never what a link says.
+    begin(
+        &http,
+        &here,
+        &login,
+        &cookies,
+        &metrics,
+        (chosen.as_deref(), Stay::Usual),
+    )
+    .await
+}
+
+/// Begins a login with what the person has said on our own page, or in the link that brought them here.
+pub(super) async fn begin(
+    http: &HttpRequest,
+    here: &Here,
+    login: &Login,
+    cookies: &Cookies,
+    metrics: &Metrics,
+    (chosen, stay): (Option<&str>, Stay),
+) -> Result<HttpResponse, WebError> {
     let origin = &here.place.origin;
-    let attempts = Cookies::attempts(&http, origin);
-    let parameters = Parameters::of(&http);
-    let chosen = parameters.one(choice::CHOSEN)?;
+    let attempts = Cookies::attempts(http, origin);
+    let parameters = Parameters::of(http);
     let pick = Pick {
-        chosen: chosen.as_deref(),
-        remembered: Cookies::last_choice(&http, origin),
+        chosen,
+        remembered: Cookies::last_choice(http, origin),
+        stay,
     };
     let is_sealed = ["q", "pomerium_hpke_query"]
         .iter()
@@ -41,14 +63,14 @@ pub(super) async fn sign_in(
     if here.place.is_authenticate && is_sealed {
         let wish = SealedQuery::from_query(http.query_string())
             .map_err(|_| LoginError::Handoff("the sealed query cannot be read"))?;
-        let known = cookies.credential(&http, Kind::Authenticate, origin.is_secure());
-        let session = cookies.credential(&http, Kind::Session, origin.is_secure());
+        let known = cookies.credential(http, Kind::Authenticate, origin.is_secure());
+        let session = cookies.credential(http, Kind::Session, origin.is_secure());
         let step = login
             .take_wish(&wish, known, session, pick, &attempts)
             .await?;
-        return go(step, &here, &parameters, &cookies, &metrics);
+        return go(step, here, &parameters, cookies, metrics);
     }
-    let tries = Cookies::tries(&http, origin);
+    let tries = Cookies::tries(http, origin);
     let page = parameters.one("pomerium_redirect_uri").ok().flatten();
     let opening = Opening {
         page: page.as_deref(),
@@ -63,7 +85,7 @@ pub(super) async fn sign_in(
     let step = login
         .begin(&here.place, &opening, &attempts, tries.as_deref())
         .await?;
-    go(step, &here, &parameters, &cookies, &metrics)
+    go(step, here, &parameters, cookies, metrics)
 }
 
 fn go(
@@ -80,7 +102,7 @@ fn go(
             metrics.login("known");
             arrive(arrival, origin, cookies)
         }
-        Step::Choose(offered) => choice::page(offered, here, &parameters.0),
+        Step::Choose(offered) => choice::page(offered, here, &parameters.0, cookies),
         Step::Consent(question) => program::ask(here.shell, origin, *question),
     }
 }
@@ -114,6 +136,7 @@ pub(super) async fn callback(
             &attempts,
             known,
             session,
+            client::of(&http),
         )
         .await;
     metrics.login(if outcome.is_ok() {
@@ -150,13 +173,14 @@ pub(super) fn arrive(
 ) -> Result<HttpResponse, WebError> {
     let mut response = redirect(StatusCode::SEE_OTHER, &arrival.to).finish();
     if let Some(handle) = arrival.handle {
-        add_cookie(&mut response, &cookies.keep(Kind::Session, handle, origin))?;
+        for cookie in cookies.keep(Kind::Session, &handle, arrival.stay, origin) {
+            add_cookie(&mut response, &cookie)?;
+        }
     }
     if let Some(handle) = arrival.authenticate_handle {
-        add_cookie(
-            &mut response,
-            &cookies.keep(Kind::Authenticate, handle, origin),
-        )?;
+        for cookie in cookies.keep(Kind::Authenticate, &handle, arrival.stay, origin) {
+            add_cookie(&mut response, &cookie)?;
+        }
     }
     for id in &arrival.forget {
         add_cookie(&mut response, &Cookies::delete_attempt(id, origin))?;

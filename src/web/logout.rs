@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     crypto::SealedQuery,
-    flow::{Login, Logout, SafeRedirect, WayOut},
+    flow::{Login, Logout, Roster, SafeRedirect, WayOut},
     telemetry::Metrics,
 };
 
@@ -39,6 +39,7 @@ pub(super) async fn sign_out(
     login: Data<Login>,
     cookies: Data<Cookies>,
     csrf: Data<Csrf>,
+    roster: Data<Roster>,
     metrics: Data<Metrics>,
 ) -> Result<HttpResponse, WebError> {
     let origin = &here.place.origin;
@@ -61,6 +62,9 @@ pub(super) async fn sign_out(
         }
         _ => handed.is_some(),
     };
+    // What was handed over was asked about one session.
+    let is_everywhere =
+        !is_meant && http.method() == Method::POST && one(&form, "everywhere").is_some();
     if let Some(live) = live.as_ref().filter(|_| !is_meant) {
         let is_form = http.method() == Method::POST;
         let proof = one(&form, "csrf").filter(|_| is_form);
@@ -70,6 +74,7 @@ pub(super) async fn sign_out(
                 host: host.to_owned(),
                 csrf: csrf.proof(live, host),
                 onward: asked,
+                is_everywhere,
             };
             return respond::page(StatusCode::OK, &page);
         }
@@ -83,6 +88,13 @@ pub(super) async fn sign_out(
         None => logout.onward(asked.as_deref()),
     };
     let left = logout.leave(out, onward).await?;
+    // Whose the others were is not known any more: who is told that all are over must not be told wrong.
+    if is_everywhere && live.is_none() {
+        return Err(WebError::NotSignedIn);
+    }
+    if let Some(live) = live.as_ref().filter(|_| is_everywhere) {
+        roster.end_everywhere(live).await?;
+    }
     if live.is_some() {
         metrics.logout("success");
     }
@@ -95,9 +107,13 @@ pub(super) async fn sign_out(
         ..usual
     };
     let mut response = respond::page(StatusCode::OK, &page)?;
-    add_cookie(&mut response, &cookies.delete(Kind::Session, origin))?;
+    for cookie in cookies.delete(Kind::Session, origin) {
+        add_cookie(&mut response, &cookie)?;
+    }
     if here.place.is_authenticate {
-        add_cookie(&mut response, &cookies.delete(Kind::Authenticate, origin))?;
+        for cookie in cookies.delete(Kind::Authenticate, origin) {
+            add_cookie(&mut response, &cookie)?;
+        }
         if Cookies::desk(&http, origin).is_some() {
             add_cookie(&mut response, &Cookies::delete_desk(origin))?;
         }
@@ -151,7 +167,7 @@ fn goodbye(here: &Here, login: &Login, logout: &Logout) -> SignedOutPage {
 }
 
 /// A parameter that is there once.
-fn one(encoded: &[u8], name: &str) -> Option<String> {
+pub(super) fn one(encoded: &[u8], name: &str) -> Option<String> {
     let mut found = form_urlencoded::parse(encoded).filter(|(other, _)| other == name);
     let (_, value) = found.next()?;
     found.next().is_none().then(|| value.into_owned())

@@ -60,6 +60,23 @@ pub(super) struct SessionFacts {
     pub(super) idle_ends: String,
 }
 
+/// One of a person's sessions, times written out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OwnSession {
+    /// Which: goes with the form that ends it.
+    pub(super) label: String,
+    /// What the browser is; `Unknown browser` where nothing is known.
+    pub(super) browser: String,
+    /// Where from, if that is known.
+    pub(super) address: Option<String>,
+    /// When the person signed in.
+    pub(super) signed_in: String,
+    /// When it was last used.
+    pub(super) seen: String,
+    /// Whether it is the one that the page was asked with.
+    pub(super) is_current: bool,
+}
+
 /// A way on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
@@ -85,6 +102,10 @@ pub(super) struct AccountPage {
     pub(super) claims: Vec<(String, String)>,
     /// Goes with the sign-out form.
     pub(super) csrf: String,
+    /// Every session of the person, or the first [`crate::flow::OWN`]; nothing where they are not to be seen.
+    pub(super) sessions: Option<Vec<OwnSession>>,
+    /// Where they are to be seen, if that is elsewhere.
+    pub(super) elsewhere: Option<String>,
     /// Where the person changes how they sign in, if that is our business.
     pub(super) desk: Option<String>,
 }
@@ -164,6 +185,22 @@ pub(super) struct ChoosePage {
     pub(super) host: String,
     /// The providers, in this order.
     pub(super) ways: Vec<Way>,
+    /// Where the answer is posted, when it is also asked whether somebody stays signed in; else each way is a link.
+    pub(super) form: Option<String>,
+    /// Whether that is ticked already.
+    pub(super) stays: bool,
+}
+
+/// On the way to a provider, from a form.
+#[derive(Template)]
+#[template(path = "onward.html")]
+pub(super) struct OnwardPage {
+    /// What is around it.
+    pub(super) shell: Shell,
+    /// The authenticate host.
+    pub(super) host: String,
+    /// Where the way leads: a safe redirect.
+    pub(super) to: String,
 }
 
 /// Sign out? Asked where a sign-out could have been begun by another site.
@@ -178,6 +215,8 @@ pub(super) struct SignOutPage {
     pub(super) csrf: String,
     /// Where the person wants to go on to, as it was asked for: looked at when the form comes back.
     pub(super) onward: Option<String>,
+    /// Whether every session of the person is meant.
+    pub(super) is_everywhere: bool,
 }
 
 /// The session has ended.
@@ -270,7 +309,20 @@ mod tests {
                 (text.to_owned(), String::new()),
             ],
             csrf: text.to_owned(),
+            sessions: Some(vec![own_session(text, true), own_session(text, false)]),
+            elsewhere: Some(text.to_owned()),
             desk: Some(text.to_owned()),
+        }
+    }
+
+    fn own_session(text: &str, is_current: bool) -> OwnSession {
+        OwnSession {
+            label: text.to_owned(),
+            browser: text.to_owned(),
+            address: Some(text.to_owned()),
+            signed_in: text.to_owned(),
+            seen: text.to_owned(),
+            is_current,
         }
     }
 
@@ -312,6 +364,7 @@ mod tests {
             host: value(),
             csrf: value(),
             onward: Some(value()),
+            is_everywhere: true,
         };
         let choose = ChoosePage {
             shell: SHELL,
@@ -323,6 +376,8 @@ mod tests {
                     was_last,
                 })
                 .to_vec(),
+            form: Some(value()),
+            stays: false,
         };
         let signed_out = SignedOutPage {
             shell: SHELL,
@@ -428,7 +483,13 @@ mod tests {
     fn a_page_is_small_with_its_stylesheet_and_two_hundred_groups() {
         let style = include_str!("../../static/assets/style.css");
         let mut pages = all("an ordinary value of some length");
+        let session = own_session("an ordinary value of some length", false);
+        let page = AccountPage {
+            sessions: Some(vec![session; crate::flow::OWN]),
+            ..account("engineering", 60)
+        };
         pages.push(account("engineering", 200).render().unwrap());
+        pages.push(page.render().unwrap());
 
         for page in pages {
             let size = page.len() + style.len();
@@ -478,12 +539,18 @@ mod tests {
             host: "app.example.com".into(),
             csrf: "token".into(),
             onward: None,
+            is_everywhere: false,
         };
 
         for page in [
             account("token", 0).render(),
             denied("token").render(),
             sign_out.render(),
+            SignOutPage {
+                is_everywhere: true,
+                ..sign_out
+            }
+            .render(),
         ] {
             let page = page.unwrap();
             assert!(page.contains(token) && page.contains(form), "{page}");
@@ -502,9 +569,12 @@ mod tests {
             shell: SHELL,
             host: "app.example.com".to_owned(),
             ways: vec![way("partners", true), way("corp", false)],
+            form: None,
+            stays: false,
         };
 
         let page = page.render().unwrap();
+        assert!(!page.contains("<form"), "{page}");
 
         let (first, second) = page.split_once("</li>").unwrap();
         assert!(

@@ -1,17 +1,17 @@
 //! Which address leads where.
 
-use std::sync::Arc;
-
 use actix_web::{
-    guard,
+    guard::{self, GuardContext},
     web::{self, Data, PayloadConfig, ServiceConfig, get, head, post},
 };
 
 use super::{
-    account, assets, form_post, handoff, health, idp, login, logout, notice, program,
-    single_logout, verification, verify, well_known,
+    account,
+    admin::{self, AdminToken},
+    assets, choice, form_post, handoff, health, idp, login, logout, notice, program, roster,
+    single_logout, verification, well_known,
 };
-use crate::proxy::{Forwarded, Original, ReservedNames};
+use crate::local::LocalProvider;
 
 /// The longest form with a logout token, in bytes: as long as an ID token may be, and its name.
 const MAX_LOGOUT_TOKEN: usize = 17 * 1024;
@@ -19,6 +19,8 @@ const MAX_LOGOUT_TOKEN: usize = 17 * 1024;
 const MAX_QUESTION: usize = 9 * 1024;
 /// The longest form with a passkey's answer, in bytes.
 const MAX_FORM: usize = 64 * 1024;
+/// The longest order to end sessions, in bytes.
+const MAX_ORDER: usize = 4 * 1024;
 /// The longest notice of the authenticate side, in bytes.
 const MAX_NOTICE: usize = 2 * 1024;
 
@@ -36,10 +38,15 @@ pub(super) fn pages(config: &mut ServiceConfig) {
         .service(web::resource("/robots.txt").route(get().to(assets::robots)))
         .service(web::resource("/.pomerium").route(get().to(account::enter)))
         .service(web::resource("/.pomerium/").route(get().to(account::account)))
+        .service(web::resource("/.pomerium/sessions").route(post().to(roster::end)))
         .service(web::resource("/.pomerium/user").route(get().to(account::user)))
         .service(web::resource("/.pomerium/jwt").route(get().to(account::jwt)))
         .service(web::resource("/.pomerium/denied").to(account::denied))
-        .service(web::resource("/.pomerium/sign_in").route(get().to(login::sign_in)))
+        .service(
+            web::resource("/.pomerium/sign_in")
+                .route(get().to(login::sign_in))
+                .route(post().to(choice::chosen)),
+        )
         .service(callback("/oauth2/callback"))
         .service(callback("/oauth2/callback/{provider}"))
         .service(web::resource("/.pomerium/callback/").route(get().to(handoff::callback)))
@@ -103,50 +110,56 @@ fn verification(path: &'static str) -> actix_web::Resource {
         .route(post().to(verification::verify_token))
 }
 
-/// The built-in provider.
+/// The built-in provider, where there is one.
 pub(super) fn idp(config: &mut ServiceConfig) {
     // A passkey's answer is longer than any other form.
     let form = || PayloadConfig::new(MAX_FORM);
     config
         .service(
-            web::resource("/idp/.well-known/openid-configuration")
+            local("/idp/.well-known/openid-configuration")
                 .route(get().to(idp::documents::discovery)),
         )
-        .service(web::resource("/idp/jwks.json").route(get().to(idp::documents::jwks)))
+        .service(local("/idp/jwks.json").route(get().to(idp::documents::jwks)))
         .service(
-            web::resource("/idp/authorize")
+            local("/idp/authorize")
                 .route(get().to(idp::authorize::authorize))
                 .route(post().to(idp::authorize::authorize)),
         )
-        .service(web::resource("/idp/token").route(post().to(idp::token::token)))
+        .service(local("/idp/token").route(post().to(idp::token::token)))
         .service(
-            web::resource("/idp/userinfo")
+            local("/idp/userinfo")
                 .route(get().to(idp::token::userinfo))
                 .route(post().to(idp::token::userinfo)),
         )
         .service(
-            web::resource("/idp/end_session")
+            local("/idp/end_session")
                 .route(get().to(idp::authorize::end_session))
                 .route(post().to(idp::authorize::end_session)),
         )
         .service(
-            web::resource("/idp/sign_in")
+            local("/idp/sign_in")
                 .app_data(form())
                 .route(post().to(idp::sign_in::sign_in)),
         )
-        .service(web::resource("/idp/").route(get().to(idp::desk::show)))
+        .service(local("/idp/").route(get().to(idp::desk::show)))
         .service(
-            web::resource("/idp/desk")
+            local("/idp/desk")
                 .app_data(form())
                 .route(post().to(idp::desk::change)),
         )
         .service(
-            web::resource("/idp/invitation")
+            local("/idp/invitation")
                 .app_data(form())
                 .route(get().to(idp::invitation::show))
                 .route(post().to(idp::invitation::accept)),
         )
-        .service(web::resource("/idp/assets/passkey.js").route(get().to(idp::documents::script)));
+        .service(local("/idp/assets/passkey.js").route(get().to(idp::documents::script)));
+}
+
+/// A page of the built-in provider. Without one there is nothing at its address; a reload can bring it, or take it away.
+fn local(path: &str) -> actix_web::Resource {
+    let is_there = |context: &GuardContext<'_>| context.app_data::<Data<LocalProvider>>().is_some();
+    web::resource(path).guard(guard::fn_guard(is_there))
 }
 
 /// Where a provider sends people back: by a redirect, or with a form.
@@ -169,34 +182,26 @@ fn well_known(path: String, answer: impl Fn() -> actix_web::Route) -> actix_web:
         .default_service(web::route().to(well_known::not_allowed))
 }
 
-/// Decisions. Each kind of proxy has its own address, so that none can be talked into another's dialect.
-pub(super) fn decisions(config: &mut ServiceConfig, reserved: &Arc<ReservedNames>) {
-    let nginx = Data::new(Original::new(Arc::clone(reserved)));
-    config.service(
-        web::resource("/verify/nginx")
-            .app_data(nginx)
-            .to(verify::verify::<Original>),
-    );
-    for (path, name) in [
-        ("/verify/traefik", "traefik"),
-        ("/verify/caddy", "caddy"),
-        ("/verify/haproxy", "haproxy"),
-    ] {
-        let dialect = Data::new(Forwarded::new(name, Arc::clone(reserved)));
-        config.service(
-            web::resource(path)
-                .app_data(dialect)
-                .to(verify::verify::<Forwarded>),
-        );
-    }
-    config.default_service(web::route().to(verify::no_dialect));
-}
-
 /// Metrics and readiness.
 pub(super) fn metrics(config: &mut ServiceConfig) {
     config
         .service(web::resource("/metrics").route(get().to(health::metrics)))
         .service(web::resource("/livez").route(get().to(health::alive)))
         .service(web::resource("/readyz").route(get().to(health::ready)))
-        .service(web::resource("/startupz").route(get().to(health::ready)));
+        .service(web::resource("/startupz").route(get().to(health::ready)))
+        .configure(admin);
+}
+
+/// The admin API. Without a token there is nothing at its address; a reload can bring it, or take it away.
+fn admin(config: &mut ServiceConfig) {
+    let is_there = |context: &GuardContext<'_>| context.app_data::<Data<AdminToken>>().is_some();
+    let resource = |path: &str| web::resource(path).guard(guard::fn_guard(is_there));
+    config
+        .service(resource("/admin/v1/sessions").route(get().to(admin::list)))
+        .service(
+            resource("/admin/v1/sessions/end")
+                .app_data(PayloadConfig::new(MAX_ORDER))
+                .route(post().to(admin::end)),
+        )
+        .service(resource("/admin/v1/sessions/{label}").route(get().to(admin::show)));
 }

@@ -4,31 +4,27 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{
     App, HttpServer,
-    dev::{Server, ServerHandle},
+    dev::{Server, ServerHandle, fn_service},
     middleware::from_fn,
     web::{Data, PayloadConfig},
 };
 use tracing_actix_web::TracingLogger;
 
 use super::{
-    ServerSettings,
-    cookie::Cookies,
-    csrf::Csrf,
-    error, idp,
-    page::Shell,
+    ServerSettings, error,
+    generation::{self, Current},
     respond::PageSpan,
-    routes,
-    verify::{IdentityNames, References},
-    well_known::Published,
+    routes, verify,
 };
 use crate::{
-    crypto::{CryptoError, Keyring},
+    crypto::Keyring,
     flow::{
-        Account, Authorizer, Login, Logout, Places, Programs, Providers, SessionOver, TokenVerifier,
+        Account, Authorizer, Login, Logout, Places, Programs, Providers, Roster, SessionOver,
+        TokenVerifier,
     },
     local::LocalProvider,
     peer::AuthenticateService,
-    proxy::{ReservedNames, TrustedProxies},
+    proxy::ReservedNames,
     session::{SessionSettings, SessionStore},
     telemetry::Metrics,
 };
@@ -38,7 +34,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(90);
 /// From the first byte of a request to the last one of its head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long requests may take to end when the process stops, in seconds.
-const DRAIN: u64 = 15;
+pub const DRAIN: u64 = 15;
 /// The longest body that is read: a form of ours.
 const MAX_BODY: usize = 8 * 1024;
 
@@ -55,6 +51,8 @@ pub struct Parts {
     pub logout: Arc<Logout>,
     /// Shows people what is known of them.
     pub account: Arc<Account>,
+    /// Lists sessions, and ends them.
+    pub roster: Arc<Roster>,
     /// Our hosts.
     pub places: Places,
     /// Lifetimes of cookies.
@@ -94,17 +92,21 @@ pub struct Bound {
     /// Where metrics are served.
     pub metrics: SocketAddr,
     servers: Vec<Server>,
+    metrics_server: Server,
 }
 
 impl Bound {
-    /// For stopping.
-    pub fn handles(&self) -> Vec<ServerHandle> {
-        self.servers.iter().map(Server::handle).collect()
+    /// For stopping: those that answer for others, and the one for metrics.
+    pub fn handles(&self) -> (Vec<ServerHandle>, ServerHandle) {
+        let servers = self.servers.iter().map(Server::handle).collect();
+        (servers, self.metrics_server.handle())
     }
 
     /// The servers, to be awaited.
     pub fn into_servers(self) -> Vec<Server> {
-        self.servers
+        let mut servers = self.servers;
+        servers.push(self.metrics_server);
+        servers
     }
 }
 
@@ -121,21 +123,15 @@ pub enum BindError {
         /// What the system said.
         source: io::Error,
     },
-    /// A configured header has a name that headers cannot have.
-    #[error("{0:?} is no name of a header")]
-    HeaderName(String),
-    /// A key cannot be derived.
-    #[error("cannot prepare the pages")]
-    Keys(#[from] CryptoError),
 }
 
 /// Takes the three addresses. Nothing is served before the servers are awaited.
-pub fn bind(settings: &ServerSettings, parts: &Parts) -> Result<Bound, BindError> {
-    let (pages_at, pages) = bind_pages(settings, parts)?;
-    let (metrics_at, metrics) = bind_metrics(settings, parts)?;
-    let (mut servers, mut decisions_at) = (vec![pages, metrics], None);
-    if parts.decides {
-        let (at, decisions) = bind_decisions(settings, parts)?;
+pub fn bind(settings: &ServerSettings, current: &Current) -> Result<Bound, BindError> {
+    let (pages_at, pages) = bind_pages(settings, current)?;
+    let (metrics_at, metrics_server) = bind_metrics(settings, current)?;
+    let (mut servers, mut decisions_at) = (vec![pages], None);
+    if current.load().parts().decides {
+        let (at, decisions) = bind_decisions(settings, current)?;
         decisions_at = Some(at);
         servers.push(decisions);
     }
@@ -144,6 +140,7 @@ pub fn bind(settings: &ServerSettings, parts: &Parts) -> Result<Bound, BindError
         decisions: decisions_at,
         metrics: metrics_at,
         servers,
+        metrics_server,
     })
 }
 
@@ -170,100 +167,52 @@ macro_rules! listen {
     }};
 }
 
-fn bind_pages(settings: &ServerSettings, parts: &Parts) -> Result<(SocketAddr, Server), BindError> {
-    let parts = parts.clone();
-    let csrf = Data::new(Csrf::new(parts.keyring.csrf()?));
-    let published = Data::new(Published::new(&parts.keyring));
-    let cookies = Data::new(Cookies::new(&parts.places, &parts.lifetimes));
-    let trusted = Data::new(TrustedProxies::new(settings.trusted_proxies.clone()));
-    let documents = parts
-        .local
-        .as_deref()
-        .map(idp::Documents::new)
-        .map(Data::new);
+fn bind_pages(
+    settings: &ServerSettings,
+    current: &Current,
+) -> Result<(SocketAddr, Server), BindError> {
+    let current = Data::new(current.for_listener());
     listen!("address", settings.address, settings.workers, move || {
         App::new()
             .wrap(from_fn(error::pages))
             .wrap(TracingLogger::<PageSpan>::new())
+            .wrap(from_fn(generation::pin))
             .app_data(PayloadConfig::new(MAX_BODY))
-            .app_data(Data::from(Arc::clone(&parts.login)))
-            .app_data(Data::from(Arc::clone(&parts.programs)))
-            .app_data(Data::from(Arc::clone(&parts.logout)))
-            .app_data(Data::from(Arc::clone(&parts.account)))
-            .app_data(Data::from(Arc::clone(&parts.metrics)))
-            .app_data(Data::new(parts.places.clone()))
-            .app_data(csrf.clone())
-            .app_data(published.clone())
-            .app_data(cookies.clone())
-            .app_data(Shell::new(parts.is_demo))
-            .configure(|config| {
-                if let Some(over) = &parts.session_over {
-                    config.app_data(Data::from(Arc::clone(over)));
-                }
-                if let Some(verifier) = &parts.verifier {
-                    config.app_data(Data::from(Arc::clone(verifier)));
-                }
-            })
+            .app_data(current.clone())
             .configure(routes::pages)
-            .configure(|config| {
-                if let (Some(local), Some(documents)) = (&parts.local, &documents) {
-                    config
-                        .app_data(Data::from(Arc::clone(local)))
-                        .app_data(trusted.clone())
-                        .app_data(documents.clone());
-                    routes::idp(config);
-                }
-            })
+            .configure(routes::idp)
     })
 }
 
 fn bind_decisions(
     settings: &ServerSettings,
-    parts: &Parts,
+    current: &Current,
 ) -> Result<(SocketAddr, Server), BindError> {
-    let parts = parts.clone();
-    let csrf = Data::new(Csrf::new(parts.keyring.csrf()?));
-    let names = Data::new(IdentityNames::new(&parts.header_names).map_err(BindError::HeaderName)?);
-    let trusted = Data::new(TrustedProxies::new(settings.trusted_proxies.clone()));
-    let cookies = Data::new(Cookies::new(&parts.places, &parts.lifetimes));
+    let current = current.for_listener();
     listen!(
         "verify_address",
         settings.verify_address,
         settings.workers,
         move || {
-            App::new()
-                .app_data(Data::from(Arc::clone(&parts.authorizer)))
-                .app_data(Data::from(Arc::clone(&parts.metrics)))
-                .app_data(names.clone())
-                .app_data(csrf.clone())
-                .app_data(trusted.clone())
-                .app_data(Data::new(References::new()))
-                .app_data(cookies.clone())
-                .app_data(Shell::new(parts.is_demo))
-                .configure(|config| routes::decisions(config, &parts.reserved))
+            let current = current.clone();
+            fn_service(move |http| verify::answer(&current, http))
         }
     )
 }
 
 fn bind_metrics(
     settings: &ServerSettings,
-    parts: &Parts,
+    current: &Current,
 ) -> Result<(SocketAddr, Server), BindError> {
-    let parts = parts.clone();
+    let current = Data::new(current.for_listener());
     listen!(
         "metrics_address",
         settings.metrics_address,
         Some(1),
         move || {
             App::new()
-                .app_data(Data::from(Arc::clone(&parts.metrics)))
-                .app_data(Data::from(Arc::clone(&parts.sessions)))
-                .app_data(Data::new(parts.providers.clone()))
-                .configure(|config| {
-                    if let Some(authenticate) = &parts.authenticate {
-                        config.app_data(Data::from(Arc::clone(authenticate)));
-                    }
-                })
+                .wrap(from_fn(generation::pin))
+                .app_data(current.clone())
                 .configure(routes::metrics)
         }
     )

@@ -1,5 +1,7 @@
 //! What everybody may know: where things are, and the public keys.
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
     http::{StatusCode, header},
@@ -18,12 +20,12 @@ use crate::{
     flow::{Account, Place, Places},
 };
 
-/// How long keys may be kept, in seconds: also how long a new key must be published before it signs.
+/// How long keys may be kept, in seconds. Less than a new key is published before it signs (`crypto::OVERLAP`).
 const CACHE: &str = "public, max-age=60";
 
-/// The public keys, as they are served.
+/// The public keys, as they are served: the signing keys take turns while this runs.
 pub(super) struct Published {
-    jwks: Document,
+    keyring: Arc<Keyring>,
     handoff: Document,
 }
 
@@ -74,11 +76,15 @@ fn fnv_1(bytes: &[u8]) -> u64 {
 }
 
 impl Published {
-    pub(super) fn new(keyring: &Keyring) -> Self {
+    pub(super) fn new(keyring: Arc<Keyring>) -> Self {
         Self {
-            jwks: Document::new(keyring.signing().jwks().as_bytes().to_vec()),
             handoff: Document::new(keyring.handoff().public().to_bytes().to_vec()),
+            keyring,
         }
+    }
+
+    fn jwks(&self) -> Document {
+        Document::new(self.keyring.signing().jwks().as_bytes().to_vec())
     }
 }
 
@@ -145,7 +151,7 @@ pub(super) async fn jwks(
     published: Data<Published>,
 ) -> Result<HttpResponse, WebError> {
     place(&http, &places)?;
-    Ok(published.jwks.answer(&http, "application/json"))
+    Ok(published.jwks().answer(&http, "application/json"))
 }
 
 /// The key that handoffs to us are sealed for: 32 bytes.

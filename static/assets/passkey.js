@@ -61,6 +61,10 @@
       const isNew = form.dataset.passkey === 'create';
       const credential = await (isNew ? navigator.credentials.create(request) : navigator.credentials.get(request));
       form.elements.passkey.value = jsonOf(credential);
+      // What is ticked in the other form is meant for this one too.
+      for (const like of form.querySelectorAll('[data-like]')) {
+        like.disabled = !document.getElementById(like.dataset.like)?.checked;
+      }
       form.submit();
     } catch (error) {
       if (signal.aborted || mediation) return;

@@ -3,10 +3,12 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{Method, StatusCode},
+    web::Data,
 };
 
 use super::{Idp, Sent, sign_in};
 use crate::{
+    identity::Stay,
     local::{Refusal, Return},
     web::{
         cookie::Cookies,
@@ -18,11 +20,15 @@ use crate::{
 /// `/idp/authorize`: asks somebody to sign in (OpenID Connect Core §3.1.2.1).
 pub(in crate::web) async fn authorize(
     http: HttpRequest,
+    cookies: Data<Cookies>,
     idp: Idp,
     sent: Sent,
 ) -> Result<HttpResponse, WebError> {
     match idp.provider.authorize(sent.all()) {
-        Ok(form) => sign_in::ask(&idp, StatusCode::OK, form, None),
+        Ok(form) => {
+            let asked = sign_in::asked(&cookies, Stay::Usual);
+            sign_in::ask(&idp, StatusCode::OK, form, asked, None)
+        }
         Err(refusal) => {
             let answer = refused(refusal)?;
             let to = idp.back(&answer)?;

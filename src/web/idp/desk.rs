@@ -27,7 +27,7 @@ pub(in crate::web) async fn show(
     let cookie = Cookies::desk(&http, idp.origin());
     let Some(desk) = open(&idp, cookie)? else {
         let form = idp.provider.ask_for_desk()?;
-        return sign_in::ask(&idp, StatusCode::OK, form, None);
+        return sign_in::ask(&idp, StatusCode::OK, form, None, None);
     };
     let done = sent.one("done")?.and_then(words::done);
     let page = page(&idp, desk, done, None);
@@ -126,7 +126,13 @@ fn mend(idp: &Idp, cookie: Option<&str>, problem: Problem) -> Result<HttpRespons
 fn begin_again(idp: &Idp, error: ChangeError) -> Result<HttpResponse, WebError> {
     error::log(&error.into(), &idp.here.reference);
     let form = idp.provider.ask_for_desk()?;
-    let mut response = sign_in::ask(idp, StatusCode::UNAUTHORIZED, form, Some(words::DESK_OVER))?;
+    let mut response = sign_in::ask(
+        idp,
+        StatusCode::UNAUTHORIZED,
+        form,
+        None,
+        Some(words::DESK_OVER),
+    )?;
     add_cookie(&mut response, &Cookies::delete_desk(idp.origin()))?;
     Ok(response)
 }

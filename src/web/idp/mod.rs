@@ -32,6 +32,7 @@ use super::{csrf, error::WebError, here::Here};
 use crate::{
     address::Origin,
     flow::{Places, SafeRedirect},
+    identity::Stay,
     local::LocalProvider,
 };
 
@@ -87,6 +88,9 @@ impl FromRequest for Idp {
     }
 }
 
+/// The name of that field.
+const STAY: &str = "stay";
+
 /// What a query says, or a form that was posted.
 pub(super) struct Sent(Vec<(String, String)>);
 
@@ -108,6 +112,15 @@ impl Sent {
     /// The value of one without which a form is none of ours.
     fn needed(&self, name: &str) -> Result<&str, WebError> {
         self.one(name)?.ok_or(WebError::Malformed)
+    }
+
+    /// Whether somebody has ticked that they stay signed in.
+    pub(in crate::web) fn stay(&self) -> Result<Stay, WebError> {
+        match self.one(STAY)? {
+            None => Ok(Stay::Usual),
+            Some("yes") => Ok(Stay::Remembered),
+            Some(_) => Err(WebError::Malformed),
+        }
     }
 
     /// What somebody typed into a field, if anything.
@@ -157,6 +170,13 @@ fn is_form(http: &HttpRequest) -> bool {
 
 /// A form that one of our own pages sent.
 pub(super) struct OwnForm(Sent);
+
+impl OwnForm {
+    /// What it says.
+    pub(super) const fn sent(&self) -> &Sent {
+        &self.0
+    }
+}
 
 impl FromRequest for OwnForm {
     type Error = WebError;

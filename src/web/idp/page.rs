@@ -21,6 +21,10 @@ pub(super) struct SignInFormPage {
     pub(super) passkey_options: String,
     /// What the field begins with.
     pub(super) email: String,
+    /// Whether people are asked if they stay signed in.
+    pub(super) can_stay: bool,
+    /// Whether that was ticked.
+    pub(super) stays: bool,
     /// Why the last try did not work.
     pub(super) problem: Option<&'static str>,
 }
@@ -152,6 +156,8 @@ mod tests {
             ticket: text.to_owned(),
             passkey_options: text.to_owned(),
             email: text.to_owned(),
+            can_stay: true,
+            stays: false,
             problem: Some(words::REFUSED),
         }
     }

@@ -17,6 +17,7 @@ use super::{
     words,
 };
 use crate::{
+    identity::Stay,
     local::{Entry, Password, Proof, SignInError, SignInForm},
     proxy::TrustedProxies,
     web::{
@@ -30,6 +31,7 @@ use crate::{
 pub(in crate::web) async fn sign_in(
     http: HttpRequest,
     trusted: Data<TrustedProxies>,
+    cookies: Data<Cookies>,
     idp: Idp,
     OwnForm(form): OwnForm,
 ) -> Result<HttpResponse, WebError> {
@@ -37,6 +39,11 @@ pub(in crate::web) async fn sign_in(
     let email = form.one("email")?.unwrap_or_default();
     let password = form.one("password")?.unwrap_or_default();
     let passkey = form.typed("passkey")?;
+    let stay = match form.stay()? {
+        // Nobody was asked: somebody has made the form say it.
+        Stay::Remembered if !cookies.can_be_asked_for() => Stay::Usual,
+        stay => stay,
+    };
     let proof = match passkey {
         Some(answer) => Proof::Passkey(answer),
         None => Proof::Password {
@@ -45,7 +52,7 @@ pub(in crate::web) async fn sign_in(
             client: visitor(&http, &trusted),
         },
     };
-    match idp.provider.sign_in(ticket, proof).await {
+    match idp.provider.sign_in(ticket, proof, stay).await {
         Ok(Entry::Return(answer)) => {
             let to = idp.back(&answer)?;
             go_on(&idp, to.as_str())
@@ -65,7 +72,8 @@ pub(in crate::web) async fn sign_in(
                 Some(_) => words::PASSKEY_REFUSED,
                 None => words::REFUSED,
             };
-            ask(&idp, StatusCode::UNAUTHORIZED, again, Some(problem))
+            let asked = asked(&cookies, stay);
+            ask(&idp, StatusCode::UNAUTHORIZED, again, asked, Some(problem))
         }
         Err(error) => Err(error.into()),
     }
@@ -76,11 +84,17 @@ fn visitor(http: &HttpRequest, trusted: &TrustedProxies) -> Option<IpAddr> {
     trusted.visitor(http.peer_addr()?.ip(), lines.map(HeaderValue::as_bytes))
 }
 
-/// The page with the form.
+/// What is ticked, where people are asked.
+pub(super) fn asked(cookies: &Cookies, stay: Stay) -> Option<Stay> {
+    cookies.can_be_asked_for().then_some(stay)
+}
+
+/// The page with the form; `problem` is why the last try did not work.
 pub(super) fn ask(
     idp: &Idp,
     status: StatusCode,
     form: SignInForm,
+    asked: Option<Stay>,
     problem: Option<&'static str>,
 ) -> Result<HttpResponse, WebError> {
     let page = SignInFormPage {
@@ -90,6 +104,8 @@ pub(super) fn ask(
         ticket: form.ticket,
         passkey_options: form.passkey_options,
         email: form.login_hint.unwrap_or_default(),
+        can_stay: asked.is_some() && !form.is_for_desk,
+        stays: asked == Some(Stay::Remembered),
         problem,
     };
     respond::form_page(status, &page)

@@ -1,6 +1,6 @@
 //! What the endpoints refuse before the provider is asked, and how.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{
     App, HttpResponse,
@@ -18,8 +18,11 @@ use crate::{
     local::{Accounts, LocalParts, TokenError},
     policy::Policy,
     proxy::TrustedProxies,
+    session::{SessionSettings, StoreKind},
     store::MemoryStore,
+    telemetry::Audit,
     web::{
+        cookie::Cookies,
         error::{self, Endpoint, refuse_client},
         page::Shell,
         routes,
@@ -42,6 +45,9 @@ fn provider() -> LocalProvider {
         ))),
         authenticate: Origin::parse(HERE).unwrap(),
         is_demo: true,
+        audit: Audit::on_paper(Arc::new(ManualClock::starting_at(Timestamp::from_seconds(
+            0,
+        )))),
     })
     .unwrap()
 }
@@ -51,6 +57,18 @@ fn places() -> Places {
     Places::new(Arc::new(Policy::compile(&[]).unwrap()), settings)
 }
 
+fn cookies() -> Cookies {
+    let lifetimes = SessionSettings {
+        store: StoreKind::Memory,
+        remember_me: None,
+        max_per_user: None,
+        refresh: None,
+        idle: Duration::from_hours(1),
+        absolute: Duration::from_hours(1),
+    };
+    Cookies::new(&places(), &lifetimes)
+}
+
 /// What the endpoints answer: status, headers and text.
 async fn ask(request: TestRequest) -> (HttpResponse, String) {
     let app = App::new()
@@ -58,6 +76,7 @@ async fn ask(request: TestRequest) -> (HttpResponse, String) {
         .app_data(Data::new(TrustedProxies::new(Vec::new())))
         .app_data(PayloadConfig::new(8 * 1024))
         .app_data(Data::new(places()))
+        .app_data(Data::new(cookies()))
         .app_data(Data::new(provider()))
         .app_data(Shell::new(true))
         .configure(routes::idp);
