@@ -20,10 +20,14 @@ const SETTABLE: &[&str] = &[
     "shared_secret_file",
     "signing_key",
     "signing_key_file",
+    "signing_key_rotation",
     "data_dir",
     "session.store",
     "session.idle",
     "session.absolute",
+    "session.max_per_user",
+    "session.remember_me.idle",
+    "session.remember_me.absolute",
     "session.redis.url",
     "session.redis.cluster",
     "session.redis.username",
@@ -47,8 +51,11 @@ const SETTABLE: &[&str] = &[
     "local.users_file",
     "log.level",
     "log.decisions",
+    "log.audit",
     "log_level",
     "workers",
+    "admin.token_file",
+    "shutdown_delay",
 ];
 
 /// Keys that exist, and that only the file can set.

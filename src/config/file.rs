@@ -8,14 +8,13 @@ mod toml;
 mod yaml;
 
 use std::{
-    fs::File,
     io::{self, Read},
     path::Path,
 };
 
 use config::Value;
 
-use super::{origin::Position, report::Report};
+use super::{origin::Position, report::Report, secret};
 
 /// Sets and lists within each other.
 const MAX_DEPTH: usize = 64;
@@ -165,9 +164,8 @@ pub(super) fn parse(
 
 fn read_bytes(path: &Path, subject: &Subject) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(subject.max_bytes() + 1)
-        .read_to_end(&mut bytes)?;
+    let (file, _) = secret::open(path)?;
+    file.take(subject.max_bytes() + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -226,6 +226,10 @@ impl<'a> Item<'a> {
         Some(Section::new(self.clone(), Some(table)))
     }
 
+    pub fn is_list(&self) -> bool {
+        matches!(self.value.kind, ValueKind::Array(_))
+    }
+
     pub fn is_table(&self) -> bool {
         matches!(self.value.kind, ValueKind::Table(_))
     }

@@ -21,12 +21,17 @@ mod report;
 mod resolve;
 mod secret;
 mod section;
+mod size;
+mod sources;
 mod suggest;
 #[cfg(test)]
 mod tests;
 mod users;
 
-use std::path::Path;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use config::Value;
 
@@ -37,6 +42,7 @@ pub use self::{
     places::{Places, Segment},
     problem::{Note, Place, Problem, Problems},
     resolve::BearerSettings,
+    sources::{Marks, Reading, reread},
     users::{UsersFile, UsersMark, UsersReading, load_users},
 };
 use self::{file::Subject, report::Report};
@@ -47,13 +53,13 @@ use crate::{
     local::LocalSettings,
     oidc::ProviderSettings,
     policy::RouteSettings,
-    session::SessionSettings,
+    session::{SessionBounds, SessionSettings},
     telemetry::LogSettings,
     web::ServerSettings,
 };
 
 /// Everything that was configured, by the room that reads it.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// For `web`.
     pub server: ServerSettings,
@@ -61,6 +67,8 @@ pub struct Settings {
     pub keys: KeySettings,
     /// For `session`.
     pub session: SessionSettings,
+    /// For `session`: how much room they may take.
+    pub bounds: SessionBounds,
     /// For `assertion`.
     pub assertion: AssertionSettings,
     /// For `flow`.
@@ -97,8 +105,20 @@ pub struct Loaded {
 /// Everything that is wrong with it.
 pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, Problems> {
     let report = Report::new(path);
+    read(path, environment, report).0
+}
+
+/// As [`load`], and which files had a part in it.
+fn read(
+    path: &Path,
+    environment: &Environment,
+    report: Report,
+) -> (Result<Loaded, Problems>, BTreeSet<PathBuf>) {
+    report.reads(path);
     let tree = file::read(path, &Subject::CONFIGURATION, &report);
-    assemble(tree, environment, report)
+    let resolved = resolve(tree, environment, &report);
+    let files = report.files();
+    (conclude(resolved, report), files)
 }
 
 /// As [`load`], for text that was read from somewhere else and goes by `name`.
@@ -118,9 +138,18 @@ fn assemble(
     environment: &Environment,
     report: Report,
 ) -> Result<Loaded, Problems> {
-    let variables = env::read(environment, &report);
-    let resolved = tree.and_then(|tree| match layers::merge(tree, variables) {
-        Ok(merged) => resolve::settings(&merged, &report),
+    let resolved = resolve(tree, environment, &report);
+    conclude(resolved, report)
+}
+
+fn resolve(
+    tree: Option<Value>,
+    environment: &Environment,
+    report: &Report,
+) -> Option<(Settings, Places)> {
+    let variables = env::read(environment, report);
+    tree.and_then(|tree| match layers::merge(tree, variables) {
+        Ok(merged) => resolve::settings(&merged, report),
         Err(error) => {
             // Its text could quote a value.
             drop(error);
@@ -130,7 +159,10 @@ fn assemble(
             );
             None
         }
-    });
+    })
+}
+
+fn conclude(resolved: Option<(Settings, Places)>, report: Report) -> Result<Loaded, Problems> {
     match resolved {
         Some((settings, places)) if report.is_clean() => Ok(Loaded {
             settings,

@@ -1,6 +1,11 @@
 //! Collects what is wrong while everything is read, so that a person sees all of it at once.
 
-use std::{cell::RefCell, path::Path, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     origin::Position,
@@ -13,6 +18,7 @@ pub(super) struct Report {
     file: Arc<str>,
     problems: RefCell<Vec<Problem>>,
     notes: RefCell<Vec<Note>>,
+    files: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl Report {
@@ -21,6 +27,7 @@ impl Report {
             file: file.display().to_string().into(),
             problems: RefCell::default(),
             notes: RefCell::default(),
+            files: RefCell::default(),
         }
     }
 
@@ -32,6 +39,16 @@ impl Report {
     /// The folder that relative paths in the file begin at.
     pub fn folder(&self) -> &Path {
         Path::new(&*self.file).parent().unwrap_or(Path::new(""))
+    }
+
+    /// Another file has a part in what is configured.
+    pub fn reads(&self, path: &Path) {
+        self.files.borrow_mut().insert(path.to_owned());
+    }
+
+    /// Every file that had a part so far.
+    pub fn files(&self) -> BTreeSet<PathBuf> {
+        self.files.borrow().clone()
     }
 
     pub fn add(&self, problem: Problem) {

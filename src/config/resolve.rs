@@ -1,15 +1,18 @@
 //! A tree of values becomes settings, one section a file.
 
+mod admin;
 mod assertion;
 mod flow;
 mod foreign;
 mod gates;
 mod keys;
+mod limits;
 mod local;
 mod log;
 mod login;
 mod program;
 mod provider;
+mod remember;
 mod routes;
 mod server;
 mod session;
@@ -30,11 +33,14 @@ pub(super) fn settings(tree: &Value, report: &Report) -> Option<(Settings, Place
     let mut root = Section::root(tree, report);
     let server = server::read(&mut root);
     let keys = keys::read(&mut root);
-    let session = session::read(&mut root);
+    if let Some(made_here) = keys.secret_file() {
+        report.reads(&made_here);
+    }
+    let role = gates::role(&mut root);
+    let (session, bounds) = session::read(&mut root, role);
     let assertion = assertion::read(&mut root);
     let log = log::read(&mut root);
     let programs = program::read(&mut root);
-    let role = gates::role(&mut root);
     let routes = match role {
         Role::All | Role::Gate => routes::read(&mut root),
         Role::Authenticate => gates::no_routes(&mut root),
@@ -49,7 +55,7 @@ pub(super) fn settings(tree: &Value, report: &Report) -> Option<(Settings, Place
     let serves_nobody = flow.as_ref().is_some_and(|flow| {
         flow.settings.role == Role::Authenticate && flow.settings.gates.is_empty()
     });
-    if serves_nobody && keys.shared_secret.is_none() {
+    if serves_nobody && keys.shared_secrets.is_empty() {
         root.missing(
             "gates",
             "list the gates that people log in for, or configure the shared_secret that they have too",
@@ -60,12 +66,17 @@ pub(super) fn settings(tree: &Value, report: &Report) -> Option<(Settings, Place
     }
     let (providers, local) = if role == Role::Gate {
         gates::no_providers(&mut root);
+        login::judge(&routes.logins, role, &session, None, None);
         (Some(Vec::new()), None)
     } else {
-        let providers = provider::read(&mut root, flow.as_ref().map(|flow| &flow.settings));
+        let mut providers = provider::read(&mut root, flow.as_ref().map(|flow| &flow.settings));
+        for provider in providers.settings.iter_mut().flatten() {
+            provider.renews = session.refresh.is_some();
+        }
         login::judge(
             &routes.logins,
             role,
+            &session,
             providers.settings.as_deref(),
             providers.local.as_deref(),
         );
@@ -78,12 +89,15 @@ pub(super) fn settings(tree: &Value, report: &Report) -> Option<(Settings, Place
         );
         (providers.settings, local)
     };
+    let ways = providers.as_deref().map(<[_]>::len);
+    remember::judge(&mut root, role, ways, local.is_some());
     foreign::judge(&mut root);
     root.finish(&foreign::TOP);
     let settings = Settings {
         server,
         keys,
         session,
+        bounds,
         assertion,
         flow: flow?.settings,
         programs,

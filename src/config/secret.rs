@@ -20,6 +20,8 @@ pub(super) struct Found<'a> {
 
 /// A file of keys is a few hundred bytes; a megabyte is something else.
 const MAX_BYTES: u64 = 1024 * 1024;
+/// The shortest token, in characters.
+const MIN_TOKEN: usize = 32;
 
 /// Takes the secret from the one of `x` and `x_file` that is there.
 pub(super) fn read<'a>(here: Option<Item<'a>>, file: Option<Item<'a>>) -> Option<Found<'a>> {
@@ -44,10 +46,18 @@ pub(super) fn read<'a>(here: Option<Item<'a>>, file: Option<Item<'a>>) -> Option
 }
 
 impl Found<'_> {
-    /// 32 bytes out of standard base64.
-    pub fn into_32_bytes(self) -> Option<Secret> {
+    /// 32 bytes out of standard base64, several times where a separator is there.
+    pub fn into_32_bytes_each(self, separator: Option<u8>) -> Vec<Secret> {
+        let parts = self.secret.expose().split(|byte| Some(*byte) == separator);
+        let parts = parts.map(<[u8]>::trim_ascii);
+        // An empty line says nothing; any other empty text is no secret.
+        let parts = parts.filter(|part| separator != Some(b'\n') || !part.is_empty());
+        parts.filter_map(|part| self.bytes(part)).collect()
+    }
+
+    fn bytes(&self, text: &[u8]) -> Option<Secret> {
         let bytes = STANDARD
-            .decode(self.secret.expose().trim_ascii())
+            .decode(text)
             .ok()
             .filter(|bytes| bytes.len() == 32)
             .map(Secret::new);
@@ -112,6 +122,19 @@ impl Found<'_> {
         Some(self.secret)
     }
 
+    /// A token that nobody guesses, as programs show it.
+    pub fn into_token(self) -> Option<Secret> {
+        let token = self.secret.expose().trim_ascii();
+        if token.len() < MIN_TOKEN || !token.iter().all(u8::is_ascii_graphic) {
+            self.item.problem(
+                format!("is not {MIN_TOKEN} visible ASCII characters or more, without blanks"),
+                "make one with `openssl rand -base64 32`",
+            );
+            return None;
+        }
+        Some(Secret::new(token))
+    }
+
     /// Text, as it is.
     pub fn into_text(self) -> Option<Secret> {
         if self.secret.expose_text().is_none() {
@@ -136,8 +159,15 @@ pub(super) fn path_of(item: &Item<'_>) -> Option<PathBuf> {
     Some(item.report().folder().join(text))
 }
 
-fn read_file(item: &Item<'_>) -> Option<Secret> {
+/// As [`path_of`], of a file that is read now, and again when it changes.
+pub(super) fn file_of(item: &Item<'_>) -> Option<PathBuf> {
     let path = path_of(item)?;
+    item.report().reads(&path);
+    Some(path)
+}
+
+fn read_file(item: &Item<'_>) -> Option<Secret> {
+    let path = file_of(item)?;
     match open(&path) {
         Ok((_, metadata)) if is_open_to_others(&metadata) => {
             item.problem(

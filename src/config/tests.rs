@@ -1,9 +1,13 @@
 //! The room as a whole: files go in, settings or problems come out.
 
+mod bounds;
 mod contract;
+mod cookie;
 mod environment;
 mod formats;
 mod gates;
+mod keys;
+mod lifetimes;
 mod local;
 mod login;
 mod mistakes;
@@ -12,7 +16,9 @@ mod pomerium;
 mod program;
 mod providers;
 mod redis;
+mod refresh;
 mod safety;
+mod sessions;
 mod sign_out;
 
 use std::{

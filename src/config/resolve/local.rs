@@ -47,7 +47,7 @@ pub(super) fn read(
         keep_at_home(flow, is_public);
         keep_apart(flow, hosts);
     }
-    let users_file = users_file.and_then(|item| secret::path_of(&item));
+    let users_file = users_file.and_then(|item| secret::file_of(&item));
     if let Some(path) = &users_file {
         // Only for its problems: whoever serves reads it as it is then.
         for problem in load_users(path).err().iter().flatten() {

@@ -3,6 +3,7 @@
 use crate::{
     config::{
         item::Item,
+        secret,
         section::{Foreign, Section, either},
     },
     telemetry::{DecisionLog, LogSettings},
@@ -14,6 +15,7 @@ pub(super) fn read(root: &mut Section<'_>) -> LogSettings {
     let mut section = root.section("log");
     let level = either(section.take("level"), root.take("log_level"));
     let decisions = section.take("decisions");
+    let audit = section.take("audit");
     section.finish(&Foreign::NONE);
     LogSettings {
         level: level
@@ -23,6 +25,7 @@ pub(super) fn read(root: &mut Section<'_>) -> LogSettings {
         decisions: decisions
             .and_then(|item| self::decisions(&item))
             .unwrap_or(DecisionLog::All),
+        audit: audit.and_then(|item| secret::path_of(&item)),
     }
 }
 

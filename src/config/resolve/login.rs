@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::limits::RouteLimits;
 use crate::{
     config::{
         duration,
@@ -12,6 +13,7 @@ use crate::{
     identity::Demand,
     oidc::{ProviderSettings, Quirk},
     policy::{LoginParameter, LoginSettings, PROMPTS, acr_values, login_hint, prompt},
+    session::SessionSettings,
 };
 
 /// A page takes longer than this to come back from some providers.
@@ -26,6 +28,7 @@ pub(super) struct RouteLogin<'a> {
     idp: Option<(&'a str, Item<'a>)>,
     max_age: Option<Item<'a>>,
     acr_values: Option<Item<'a>>,
+    limits: RouteLimits<'a>,
 }
 
 /// Reads them, and keeps those that say something of providers.
@@ -36,6 +39,7 @@ pub(super) fn read<'a>(route: &mut Section<'a>) -> (LoginSettings, RouteLogin<'a
             .and_then(|item| Some((name(&item)?, item))),
         max_age: route.take("max_age"),
         acr_values: route.take("acr_values"),
+        limits: RouteLimits::read(route),
     };
     let demand = Demand {
         prompt: route.take("prompt").and_then(|item| words(&item)),
@@ -47,6 +51,7 @@ pub(super) fn read<'a>(route: &mut Section<'a>) -> (LoginSettings, RouteLogin<'a
     let settings = LoginSettings {
         provider: keys.idp.as_ref().map(|(name, _)| (*name).to_owned()),
         demand,
+        limits: keys.limits.settings,
         parameters: parameters.as_ref().map(parameters_of).unwrap_or_default(),
     };
     (settings, keys)
@@ -138,9 +143,13 @@ fn parameters_of(item: &Item<'_>) -> Vec<LoginParameter> {
 pub(super) fn judge(
     logins: &[RouteLogin<'_>],
     role: Role,
+    session: &SessionSettings,
     providers: Option<&[ProviderSettings]>,
     built_in: Option<&str>,
 ) {
+    for login in logins {
+        login.limits.judge(role, session);
+    }
     let Some(providers) = providers.filter(|providers| role != Role::Gate && !providers.is_empty())
     else {
         return;

@@ -15,7 +15,7 @@ use crate::{
         section::{Foreign, Section, either},
     },
     flow::FlowSettings,
-    oidc::{CALLBACK, Preset, ProviderSettings, Quirk},
+    oidc::{CALLBACK, Offline, Preset, ProviderSettings, Quirk},
 };
 
 /// What is configured of the providers.
@@ -283,6 +283,12 @@ fn foreign(
             None
         }
     };
+    // Whoever says what is asked for says whether that is a refresh token.
+    let decides = match preset.offline() {
+        Offline::Parameters(_) => keys.request_params.is_some(),
+        Offline::Scope => keys.scopes.is_some(),
+        Offline::Unasked => true,
+    };
     let mut scopes = match &keys.scopes {
         Some(item) => scopes(item),
         None => owned(preset.scopes()),
@@ -337,6 +343,11 @@ fn foreign(
         claims: meaning.claims,
         email: meaning.email,
         quirk: quirk?,
+        offline: if decides {
+            Offline::Unasked
+        } else {
+            preset.offline()
+        },
         ..ProviderSettings::plain(name?, &issuer?, client_id?)
     })
 }

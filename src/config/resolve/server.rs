@@ -1,11 +1,15 @@
 //! The listeners, and who may ask.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
     config::{
+        duration,
         item::{Item, Text},
         section::Section,
     },
@@ -13,6 +17,8 @@ use crate::{
 };
 
 const MAX_WORKERS: i64 = 1_024;
+/// Whoever runs programs kills one that does not end, some of them soon.
+const LONGEST_DELAY: Duration = Duration::from_mins(1);
 
 pub(super) fn read(root: &mut Section<'_>) -> ServerSettings {
     let items = ["address", "verify_address", "metrics_address"].map(|key| root.take(key));
@@ -39,6 +45,11 @@ pub(super) fn read(root: &mut Section<'_>) -> ServerSettings {
         metrics_address,
         trusted_proxies: trusted.map_or_else(loopback, |item| networks(&item)),
         workers: root.take("workers").and_then(|item| workers(&item)),
+        admin_token: super::admin::read(root),
+        shutdown_delay: root
+            .take("shutdown_delay")
+            .and_then(|item| delay(&item))
+            .unwrap_or_default(),
     }
 }
 
@@ -144,4 +155,17 @@ fn workers(item: &Item<'_>) -> Option<usize> {
         return None;
     }
     usize::try_from(number).ok()
+}
+
+fn delay(item: &Item<'_>) -> Option<Duration> {
+    let mend = "write a number with its unit: 5s";
+    let Some(delay) = duration::parse(item.text_or(mend)?) else {
+        item.problem("is not a span of time", mend);
+        return None;
+    };
+    if delay > LONGEST_DELAY {
+        item.problem("is longer than a minute", mend);
+        return None;
+    }
+    Some(delay)
 }

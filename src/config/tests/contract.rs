@@ -13,7 +13,7 @@ use crate::{
     flow::FlowSettings,
     oidc::ProviderSettings,
     policy::RouteSettings,
-    session::{SessionSettings, StoreKind},
+    session::{RefreshSettings, SessionSettings, StoreKind},
     telemetry::{DecisionLog, LogSettings},
     web::ServerSettings,
 };
@@ -28,11 +28,13 @@ fn assert_is_the_contract(settings: &Settings) {
             metrics_address: "127.0.0.1:4182".parse().unwrap(),
             trusted_proxies: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
             workers: None,
+            admin_token: None,
+            shutdown_delay: Duration::ZERO,
         }
     );
     assert_eq!(
-        settings.keys.shared_secret,
-        Some(Secret::new(*b"dev-only-shared-secret-32-bytes!"))
+        settings.keys.shared_secrets,
+        [Secret::new(*b"dev-only-shared-secret-32-bytes!")]
     );
     assert_eq!(
         settings.keys.signing_keys,
@@ -43,8 +45,11 @@ fn assert_is_the_contract(settings: &Settings) {
         settings.session,
         SessionSettings {
             store: StoreKind::Embedded,
+            remember_me: None,
             idle: Duration::from_hours(8),
             absolute: Duration::from_hours(14),
+            max_per_user: None,
+            refresh: Some(RefreshSettings::default()),
         }
     );
     let header = |claim: &str| ClaimHeader {
@@ -70,6 +75,7 @@ fn assert_is_the_contract(settings: &Settings) {
             scopes: ["openid", "profile", "email", "groups"]
                 .map(str::to_owned)
                 .to_vec(),
+            renews: true,
             ..ProviderSettings::plain("corp", "https://idp.example.com", "vestibule")
         }
     );
@@ -106,6 +112,7 @@ fn assert_is_the_contract(settings: &Settings) {
         LogSettings {
             level: "info".to_owned(),
             decisions: DecisionLog::All,
+            audit: None,
         }
     );
 }
@@ -220,7 +227,7 @@ fn what_is_left_out_has_its_default() {
 
     assert_eq!(settings.server.address, "127.0.0.1:4180".parse().unwrap());
     assert_eq!(settings.server.trusted_proxies.len(), 2);
-    assert_eq!(settings.keys.shared_secret, None);
+    assert_eq!(settings.keys.shared_secrets, []);
     assert_eq!(settings.keys.signing_keys, None);
     assert_eq!(settings.keys.data_dir, Path::new("/var/lib/vestibule"));
     assert_eq!(settings.session.idle, Duration::from_hours(8));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     identity::Demand,
-    policy::{LoginParameter, LoginSettings},
+    policy::{LoginParameter, LoginSettings, SessionLimits},
 };
 
 /// The least file with these keys in its route.
@@ -49,6 +49,7 @@ fn a_route_says_where_and_how_people_log_in() {
                 acr_values: vec!["urn:a".to_owned(), "phr".to_owned()],
                 max_age: Some(600),
             },
+            limits: SessionLimits::default(),
             parameters: vec![LoginParameter::LoginHint, LoginParameter::MaxAge],
         }
     );

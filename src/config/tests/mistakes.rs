@@ -32,7 +32,7 @@ v.yaml:1:1: adress: unknown key; did you mean address?
 v.yaml:2:17: verify_address: is not an IP address with a port; write for example 127.0.0.1:4181 or [::1]:4181
 v.yaml:4:27: authenticate_service_url: is not a scheme and a host alone; write https://auth.example.com, without a path
 v.yaml:5:16: shared_secret: is not base64 of exactly 32 bytes; make one with `openssl rand -base64 32`
-v.yaml:6:19: session.store: is no kind of store; write embedded, redis or memory
+v.yaml:6:19: session.store: is no kind of store; write embedded, redis, cookie or memory
 v.yaml:6:32: session.idle: must be a text, and is a number; write a number with its unit: 90s, 30m, 8h, 7d
 v.yaml:10:13: identity_providers[0].issuer: is plain http, and the host is not this machine; write https
 v.yaml:13:5: routes[0].allowed_user: unknown key; did you mean allowed_users?
@@ -115,6 +115,14 @@ fn every_kind_of_wrong_value_has_its_problem() {
             "v.yaml:1:10: address: is not an IP address",
         ),
         ("workers: 0", "v.yaml:1:10: workers: must be between"),
+        (
+            "shutdown_delay: 61s",
+            "v.yaml:1:17: shutdown_delay: is longer than a minute",
+        ),
+        (
+            "shutdown_delay: soon",
+            "v.yaml:1:17: shutdown_delay: is not a span of time",
+        ),
         (
             "workers: two",
             "v.yaml:1:10: workers: must be a whole number",

@@ -239,7 +239,7 @@ fn is_encrypted(topology: &Topology) -> bool {
 
 /// PEM text of certificates.
 fn authorities(item: &Item<'_>) -> Option<Vec<u8>> {
-    let path = secret::path_of(item)?;
+    let path = secret::file_of(item)?;
     let read = fs::metadata(&path)
         .and_then(|file| {
             if file.is_file() && file.len() <= LONGEST_FILE {
