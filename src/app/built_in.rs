@@ -3,20 +3,25 @@
 use std::{
     net::SocketAddr,
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use anyhow::{Context, Result};
 
-use super::people::People;
+use super::{
+    people::{self, People},
+    tasks::Task,
+};
 use crate::{
     address::Origin,
     clock::Clock,
     crypto::Keyring,
     fetch::Shortcut,
-    local::{LocalParts, LocalProvider, LocalSettings},
+    local::{Accounts, LocalParts, LocalProvider, LocalSettings},
     oidc::ProviderSettings,
     store::Store,
+    telemetry::Audit,
+    web::Current,
 };
 
 /// What it is made of.
@@ -27,13 +32,17 @@ pub(super) struct BuiltInParts<'a> {
     pub authenticate: &'a Origin,
     pub keyring: &'a Arc<Keyring>,
     pub store: &'a Arc<dyn Store>,
+    pub audit: &'a Audit,
     pub clock: &'a Arc<dyn Clock>,
 }
 
 /// The built-in provider and its people.
 pub(super) struct BuiltIn {
     pub provider: Arc<LocalProvider>,
-    pub people: People,
+    accounts: Arc<Accounts>,
+    /// Until somebody watches them.
+    people: Mutex<Option<People>>,
+    watch: OnceLock<Task>,
     issuer: String,
     /// Where this process listens, as soon as it does.
     address: Arc<OnceLock<SocketAddr>>,
@@ -50,10 +59,13 @@ impl BuiltIn {
             authenticate: parts.authenticate.clone(),
             callback: parts.settings.callback.clone(),
             is_demo: parts.settings.is_demo,
+            audit: parts.audit.clone(),
         });
         Ok(Self {
             provider: Arc::new(provider.context("cannot prepare the built-in provider")?),
-            people,
+            accounts: Arc::clone(people.accounts()),
+            people: Mutex::new(Some(people)),
+            watch: OnceLock::new(),
             issuer: format!("{}/idp", parts.authenticate),
             address: Arc::default(),
         })
@@ -80,9 +92,21 @@ impl BuiltIn {
         }
     }
 
-    /// From now on the provider can be asked.
-    pub(super) fn listens_at(&self, pages: SocketAddr) {
-        // It is said once, right after the listener was bound.
+    /// Who can sign in.
+    pub(super) const fn accounts(&self) -> &Arc<Accounts> {
+        &self.accounts
+    }
+
+    /// From now on the provider can be asked, and changes of its people are seen.
+    pub(super) fn begin(&self, pages: SocketAddr, current: &Current, clock: &Arc<dyn Clock>) {
+        // It is said once, right after the listener was bound or the provider came into force.
         let _ = self.address.set(pages);
+        let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(people) = people.take() {
+            let provider = Arc::clone(&self.provider);
+            let watched = people::watch(people, provider, current.clone(), Arc::clone(clock));
+            // Nobody has begun before: there were people to take.
+            let _ = self.watch.set(Task::begin(watched));
+        }
     }
 }

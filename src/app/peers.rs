@@ -1,21 +1,29 @@
 //! The other side of a login, where that is another process, put together.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 
-use super::ground::Ground;
+use super::{
+    ground::Ground,
+    made::Made,
+    tasks::{self, Task},
+};
 use crate::{
+    clock::Clock,
     config::Settings,
     fetch::HttpClient,
     flow::{Places, Role, SessionOver, SessionOverParts},
     peer::{AuthenticateService, Herald, HeraldParts},
+    telemetry::Metrics,
 };
 
 /// Whom this side knows on the other: on a gate the authenticate side, elsewhere the gates.
+#[derive(Clone)]
 pub(super) struct Peers {
     pub authenticate: Option<Arc<AuthenticateService>>,
     pub herald: Option<Arc<Herald>>,
+    watch: Arc<OnceLock<Task>>,
 }
 
 impl Peers {
@@ -28,6 +36,7 @@ impl Peers {
             return Ok(Self {
                 authenticate: Some(Arc::new(service)),
                 herald: None,
+                watch: Arc::default(),
             });
         }
         let herald = Herald::new(HeraldParts {
@@ -40,7 +49,49 @@ impl Peers {
         Ok(Self {
             authenticate: None,
             herald: Some(Arc::new(herald?)),
+            watch: Arc::default(),
         })
+    }
+
+    /// The same other side, if these settings do not change what is known of it.
+    pub(super) fn again(
+        &self,
+        before: &Made,
+        settings: &Settings,
+        ground: &Ground,
+    ) -> Result<Self> {
+        let (old, new) = (&before.settings.flow, &settings.flow);
+        let is_same = old.role == new.role
+            && old.authenticate == new.authenticate
+            && old.authenticate_keys == new.authenticate_keys
+            // A key that a gate has fetched does not depend on its own.
+            && (self.herald.is_none() || Arc::ptr_eq(&before.ground.keyring, &ground.keyring));
+        if is_same {
+            Ok(self.clone())
+        } else {
+            Self::new(settings, ground)
+        }
+    }
+
+    /// Whether it is the same other side.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.watch, &other.watch)
+    }
+
+    /// Begins what goes on for as long as they are known.
+    pub(super) fn begin(&self, metrics: &Arc<Metrics>, clock: &Arc<dyn Clock>) {
+        if let Some(service) = &self.authenticate {
+            let watched = tasks::watch_authenticate(
+                Arc::clone(service),
+                Arc::clone(metrics),
+                Arc::clone(clock),
+            );
+            self.watch.get_or_init(|| Task::begin(watched));
+        }
+        if let Some(herald) = &self.herald {
+            self.watch
+                .get_or_init(|| Task::begin(Arc::clone(herald).run()));
+        }
     }
 
     /// What a gate does at the word of the other side.
@@ -55,6 +106,7 @@ impl Peers {
             authenticate: Arc::clone(authenticate),
             keyring: Arc::clone(&ground.keyring),
             sessions: Arc::clone(&ground.sessions),
+            audit: ground.audit.clone(),
             clock: Arc::clone(&ground.clock),
         })))
     }

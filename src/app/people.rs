@@ -10,8 +10,8 @@ use crate::{
     clock::Clock,
     config::{UsersFile, UsersMark},
     crypto::Keyring,
-    flow::Logout,
     local::{Accounts, LocalProvider, LocalSettings},
+    web::Current,
 };
 
 /// How often it is looked whether somebody has changed the accounts.
@@ -42,6 +42,9 @@ impl People {
     ) -> Result<Self> {
         let Some(path) = &settings.users_file else {
             let accounts = Accounts::kept(data_dir, keyring).context("cannot take the accounts")?;
+            if let Err(error) = accounts.reseal() {
+                warn!(error = %error, "the accounts are still sealed under an earlier shared secret; keep that");
+            }
             return Ok(Self::of(accounts, None));
         };
         let file = UsersFile::new(path);
@@ -116,7 +119,7 @@ impl List {
 pub(super) async fn watch(
     mut people: People,
     provider: Arc<LocalProvider>,
-    logout: Arc<Logout>,
+    current: Current,
     clock: Arc<dyn Clock>,
 ) {
     loop {
@@ -137,7 +140,8 @@ pub(super) async fn watch(
             // Whoever was given another password begins with new tries.
             provider.forgive(subject);
             let issuer = provider.issuer();
-            let ended = logout.person_over(issuer, subject, clock.now());
+            let logout = Arc::clone(&current.load().parts().logout);
+            let ended = logout.account_changed(issuer, subject, clock.now());
             // They do not count in any case; a sweep tells the store once more.
             if let Err(error) = ended.await {
                 warn!(error = %error, "could not write down that sessions have ended");
@@ -177,9 +181,8 @@ mod tests {
     fn listed(path: &Path) -> People {
         let folder = path.parent().unwrap();
         let keys = KeySettings {
-            shared_secret: None,
-            signing_keys: None,
             data_dir: folder.join("data"),
+            ..KeySettings::default()
         };
         let local = LocalSettings {
             callback: "/oauth2/callback".to_owned(),
