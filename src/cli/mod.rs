@@ -3,7 +3,9 @@
 mod check;
 mod demo;
 mod init;
+mod keys;
 mod serve;
+mod sessions;
 mod snippets;
 mod users;
 
@@ -33,7 +35,9 @@ enum Command {
     Check(check::Check),
     Demo(demo::Demo),
     Init(init::Init),
+    Keys(keys::Keys),
     Serve(serve::Serve),
+    Sessions(sessions::Sessions),
     Users(users::Users),
 }
 
@@ -44,7 +48,9 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Demo(demo) => demo.run(),
         Command::Init(init) => init.run(),
+        Command::Keys(keys) => keys.run(),
         Command::Serve(serve) => serve.run(),
+        Command::Sessions(sessions) => sessions.run(),
         Command::Users(users) => users.run(),
     }
 }
@@ -97,7 +103,7 @@ mod tests {
 
     #[test]
     fn every_command_goes_by_the_same_file_when_none_is_named() {
-        for line in ["check", "serve", "users list"] {
+        for line in ["check", "keys list", "serve", "sessions list", "users list"] {
             let words = std::iter::once("vestibule").chain(line.split(' '));
             let told = format!("{:?}", Arguments::try_parse_from(words).unwrap());
             assert!(told.contains("\"vestibule.yaml\""), "{told}");

@@ -4,11 +4,15 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    select,
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+};
 use tracing::info;
 
 use crate::{
-    app::App,
+    app::{App, Origin},
     clock::SystemClock,
     config::{self, Environment, Loaded},
     telemetry,
@@ -23,10 +27,14 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub fn run(&self) -> ExitCode {
-        let served = config::load(&self.config, &Environment::of_process())
+    pub fn run(self) -> ExitCode {
+        let environment = Environment::of_process();
+        let served = config::load(&self.config, &environment)
             .map_err(anyhow::Error::from)
-            .and_then(|loaded| actix_web::rt::System::new().block_on(serve(loaded)));
+            .and_then(|loaded| {
+                let served = serve(loaded, self.config, environment);
+                actix_web::rt::System::new().block_on(served)
+            });
         match served {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => super::fail(&error),
@@ -34,22 +42,39 @@ impl Serve {
     }
 }
 
-async fn serve(loaded: Loaded) -> Result<()> {
+async fn serve(loaded: Loaded, file: PathBuf, environment: Environment) -> Result<()> {
     let (logs, _guard) = telemetry::start(&loaded.settings.log)?;
     for note in &loaded.notes {
         info!(note = %note, "read the configuration");
     }
     let decisions = logs.decisions(&loaded.settings.log);
-    let (mut terminate, mut interrupt) = (
+    let (mut terminate, mut interrupt, mut hangup) = (
         signal(SignalKind::terminate()).context("signals")?,
         signal(SignalKind::interrupt()).context("signals")?,
+        signal(SignalKind::hangup()).context("signals")?,
     );
-    let app = App::start(&loaded.settings, decisions, Arc::new(SystemClock))?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let mut app = App::start(&loaded.settings, decisions, Arc::new(SystemClock))?;
+    let asked = Arc::new(Notify::new());
+    app.follow(Origin {
+        file,
+        environment,
+        asked: Arc::clone(&asked),
+    });
+    loop {
+        select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => asked.notify_one(),
+        }
     }
     info!("told to stop");
-    app.stop().await;
+    app.leave(async {
+        select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+    .await;
+    info!("stopped");
     Ok(())
 }

@@ -71,7 +71,7 @@ pub(super) fn json(office: &Office, out: &mut impl Write) -> Result<()> {
 }
 
 /// For people: `2026-11-24 06:15 UTC`.
-pub(super) fn date(time: Timestamp) -> String {
+pub(in crate::cli) fn date(time: Timestamp) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
     moment(time)
         .and_then(|time| time.format(format).ok())

@@ -5,7 +5,7 @@
 
 mod list;
 mod office;
-mod typed;
+pub(super) mod typed;
 
 use std::{
     io::{self, Write},
@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
 use self::office::Office;
+pub(super) use self::{list::date, office::require_own};
 use crate::{
     config::parse_span,
     identity::Email,
@@ -315,7 +316,7 @@ fn link(
         Some(_) => "; the earlier link has ended",
         None => "",
     };
-    let until = list::date(link.until);
+    let until = date(link.until);
     let url = office.invitation(&link.secret);
     writeln!(
         out,
@@ -434,7 +435,7 @@ fn enable(office: &Office, email: &Email, out: &mut impl Write) -> Result<()> {
     })?;
     let email = &account.email;
     if let Some(invitation) = list::open(&account, office.now()) {
-        let until = list::date(invitation.until);
+        let until = date(invitation.until);
         writeln!(
             out,
             "{email} is enabled, and its link is open until {until}"

@@ -134,7 +134,7 @@ fn kept(mut keys: KeySettings, intent: Intent) -> Result<Accounts> {
 }
 
 /// Refuses to write files into a folder of somebody else: the service could not read them.
-fn require_own(data_dir: &Path) -> Result<()> {
+pub(in crate::cli) fn require_own(data_dir: &Path) -> Result<()> {
     match fs::metadata(data_dir) {
         Ok(folder) => require_owner(data_dir, folder.uid()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -236,9 +236,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = folder.path().join("data");
         let keys = || KeySettings {
-            shared_secret: None,
-            signing_keys: None,
             data_dir: data_dir.clone(),
+            ..KeySettings::default()
         };
         let read = || kept(keys(), Intent::Read).map(|accounts| accounts.list().len());
 

@@ -31,7 +31,7 @@ pub(super) fn new_password(source: Source, known: &[&str]) -> Result<Password> {
 }
 
 /// Whether somebody at the terminal says yes.
-pub(super) fn agrees(question: &str) -> Result<bool> {
+pub(in crate::cli) fn agrees(question: &str) -> Result<bool> {
     if !io::stdin().is_terminal() {
         bail!("there is no terminal to ask at; say --yes");
     }
