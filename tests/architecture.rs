@@ -69,6 +69,13 @@ const DOORS: &[(&str, &[&str])] = &[
             "src/cli/demo/",
         ],
     ),
+    // A question of a proxy is taken as the server parsed it: the layers of a page cost as much as the decision.
+    // A header's value is checked once, when the assertion is made, and not in each answer.
+    (
+        "actix_http",
+        &["src/web/verify.rs", "src/assertion/headers.rs"],
+    ),
+    ("bytes", &["src/assertion/headers.rs"]),
     ("tracing_actix_web", &["src/web/"]),
     // The demonstration's application has a page of its own, and no hand escapes what it shows.
     ("askama", &["src/web/", "src/cli/demo/application.rs"]),
@@ -83,7 +90,7 @@ const DOORS: &[(&str, &[&str])] = &[
         "rustls",
         &["src/app.rs", "src/fetch/", "src/web/", "src/oidc/"],
     ),
-    ("redb", &["src/store/embedded.rs"]),
+    ("redb", &["src/store/embedded.rs", "src/store/embedded/"]),
     ("redis", &["src/store/redis/"]),
     ("aws_lc_rs", &["src/crypto/"]),
     ("hpke", &["src/crypto/"]),
@@ -127,7 +134,7 @@ const DOORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("idna", &["src/address/", "src/identity/email.rs"]),
-    ("papaya", &["src/session/", "src/assertion/cache.rs"]),
+    ("papaya", &["src/session/"]),
 ];
 
 /// Parts of the standard library with one door each, and why.

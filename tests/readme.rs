@@ -364,8 +364,9 @@ fn every_preset_is_explained() {
 #[test]
 fn the_endpoints_are_those_of_the_source() {
     let unnamed = ["/", "", "/.pomerium", "/.well-known/pomerium/"];
-    let served: BTreeSet<String> = literals(&read("src/web/routes.rs"))
+    let served: BTreeSet<String> = ["src/web/routes.rs", "src/web/verify.rs"]
         .into_iter()
+        .flat_map(|file| literals(&read(file)))
         .map(|text| text.trim_start_matches("{slash}").to_owned())
         .filter(|text| text.starts_with('/') && !text.contains("/assets/"))
         .filter(|text| !unnamed.contains(&text.as_str()))
@@ -410,6 +411,7 @@ fn the_reasons_are_those_of_the_source() {
     let sources = sources(&[
         "src/flow/authorize.rs",
         "src/flow/verdict.rs",
+        "src/flow/wanted.rs",
         "src/policy/decision.rs",
         "src/proxy/mod.rs",
         "src/web/error.rs",

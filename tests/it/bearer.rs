@@ -418,9 +418,9 @@ fn a_token_ends_when_it_says() {
 fn keyring(byte: u8) -> Keyring {
     let folder = tempfile::tempdir().unwrap();
     Keyring::open(&KeySettings {
-        shared_secret: Some(Secret::new(vec![byte; 32])),
-        signing_keys: None,
+        shared_secrets: vec![Secret::new(vec![byte; 32])],
         data_dir: folder.path().to_owned(),
+        ..KeySettings::default()
     })
     .unwrap()
 }

@@ -290,9 +290,9 @@ fn a_query_that_somebody_else_sealed_is_refused() {
     let (configuration, _provider, vestibule) = running();
     let folder = tempfile::tempdir().unwrap();
     let mallory = Keyring::open(&KeySettings {
-        shared_secret: Some(Secret::new(vec![7; 32])),
-        signing_keys: None,
+        shared_secrets: vec![Secret::new(vec![7; 32])],
         data_dir: folder.path().to_owned(),
+        ..KeySettings::default()
     })
     .unwrap();
     let (app, auth) = (configuration.url("app"), configuration.url("auth"));

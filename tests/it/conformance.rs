@@ -12,6 +12,7 @@ use url::{Url, form_urlencoded};
 
 use crate::{
     id_token::{assert_no_session, assert_refused, log_in},
+    refresh::refreshes,
     single_logout::House,
     support::{
         browser::Browser,
@@ -19,12 +20,13 @@ use crate::{
         misbehaving::{Asked, Change, Draft, Key, Misbehaving, Reply, Script},
         node::CLIENT_SECRET,
         vestibule::Configuration,
+        wait_for,
     },
 };
 
 /// The modules of Basic, Config and the logout plans, and some that every relying party can take from others; those of
 /// features that are not offered are not among them.
-const MODULES: [&str; 54] = [
+const MODULES: [&str; 57] = [
     "fapi2-security-profile-final-client-test-ensure-authorization-response-with-invalid-missing-state-fails",
     "fapi2-security-profile-final-client-test-ensure-authorization-response-with-invalid-state-fails",
     "fapi2-security-profile-final-client-test-invalid-alternate-alg",
@@ -59,6 +61,9 @@ const MODULES: [&str; 54] = [
     "oidcc-client-test-missing-sub",
     "oidcc-client-test-nonce-invalid",
     "oidcc-client-test-nonce-unless-code-flow",
+    "oidcc-client-test-refresh-token",
+    "oidcc-client-test-refresh-token-invalid-issuer",
+    "oidcc-client-test-refresh-token-invalid-sub",
     "oidcc-client-test-rp-backchannel-rpinitlogout",
     "oidcc-client-test-rp-backchannel-rpinitlogout-alg-none",
     "oidcc-client-test-rp-backchannel-rpinitlogout-no-event",
@@ -123,7 +128,14 @@ fn every_module_of_the_conformance_suite_ends_as_it_demands() {
     let house = House::new();
     let mut ran = Vec::new();
 
-    let rows = [basic(), discovery(), userinfo(), fapi(), logout()];
+    let rows = [
+        basic(),
+        discovery(),
+        userinfo(),
+        fapi(),
+        logout(),
+        refresh(),
+    ];
     for (module, play) in rows.into_iter().flatten() {
         // What the row before has done to keys and clocks is over: an hour later keys are asked for anew.
         house.provider.script(|script| *script = House::script());
@@ -536,6 +548,52 @@ fn fapi() -> Vec<(&'static str, Play)> {
             }),
         ),
     ]
+}
+
+fn refresh() -> Vec<(&'static str, Play)> {
+    vec![
+        (
+            "oidcc-client-test-refresh-token",
+            Play::Runs(|house| renews(house, |draft| draft.sign(), "renewed", "moved")),
+        ),
+        (
+            "oidcc-client-test-refresh-token-invalid-issuer",
+            Play::Runs(|house| {
+                let forge = |draft: Draft| draft.set("iss", json!("https://evil.test")).sign();
+                renews(house, forge, "failed", "engineering");
+            }),
+        ),
+        (
+            "oidcc-client-test-refresh-token-invalid-sub",
+            Play::Runs(|house| {
+                let forge = |draft: Draft| draft.set("sub", json!("u-bob")).sign();
+                renews(house, forge, "failed", "engineering");
+            }),
+        ),
+    ]
+}
+
+/// Somebody whose tokens are about to end has these groups afterwards, and is signed in all the same.
+fn renews(house: &House, sign: fn(Draft) -> String, outcome: &'static str, groups: &str) {
+    house.provider.script(|script| script.refreshes = true);
+    let mut browser = Browser::named("alice");
+    log_in(&house.configuration, &mut browser);
+    let count = || refreshes(house.vestibule.metrics, outcome);
+    let (asked, before) = (house.provider.renewals(), count());
+    house.provider.script(|script| {
+        script.id_token = Arc::new(move |draft| sign(draft.set("groups", json!(["moved"]))));
+    });
+
+    house.turn(299);
+
+    wait_for("a renewal", || (count() > before).then_some(()));
+    assert!(house.provider.renewals() > asked);
+    let told = house.vestibule.lets_in(&house.configuration, &browser);
+    let told = told.unwrap();
+    assert_eq!(told.header("x-pomerium-claim-groups"), Some(groups));
+    let request = house.provider.asked("/token").pop().unwrap();
+    assert!(request.header("authorization").starts_with("Basic "));
+    assert!(request.parameter("refresh_token").starts_with("refresh-"));
 }
 
 fn logout() -> Vec<(&'static str, Play)> {

@@ -1,5 +1,5 @@
-//! The power goes out: whatever was acknowledged holds, whatever was not leaves nothing half done. And what the program
-//! says when it cannot start.
+//! A first start that is cut off, a damaged store, and what the program says when it cannot start. What is killed while
+//! it runs: [`crate::killed`].
 
 use std::{
     fs,
@@ -11,12 +11,10 @@ use std::{
     time::Duration,
 };
 
-use url::Url;
-
 use crate::{
     login::{ROUTES, running},
     support::{
-        browser::{Browser, hidden_fields},
+        browser::Browser,
         process::Process,
         raw,
         vestibule::{Configuration, Vestibule},
@@ -24,14 +22,14 @@ use crate::{
     },
 };
 
-/// Points in time at which the power goes out.
+/// Points in time at which a first start is cut off.
 const POINTS: usize = 30;
 
 /// Numbers that look random and are the same in every run (xorshift).
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -39,65 +37,8 @@ impl Dice {
     }
 }
 
-/// When the power goes out: about as often before an answer as after it, on a slow machine as on a quick one.
-struct Moment {
-    dice: Dice,
-    reach: u64,
-    told: usize,
-    cut_off: usize,
-}
-
-impl Moment {
-    fn new(seed: u64, reach: u64) -> Self {
-        Self {
-            dice: Dice(seed),
-            reach,
-            told: 0,
-            cut_off: 0,
-        }
-    }
-
-    fn next(&mut self) -> Duration {
-        Duration::from_micros(self.dice.below(self.reach))
-    }
-
-    fn learn(&mut self, was_told: bool) {
-        if was_told {
-            self.told += 1;
-            self.reach = (self.reach * 3 / 4).max(1_000);
-        } else {
-            self.cut_off += 1;
-            self.reach = self.reach * 4 / 3;
-        }
-    }
-
-    fn assert_both(&self) {
-        let (told, cut_off) = (self.told, self.cut_off);
-        assert!(told > 2 && cut_off > 2, "told {told}, cut off {cut_off}");
-    }
-}
-
-/// Kills the program some microseconds from now, while `work` is under way, and starts it again in the same folder.
-fn killed_during<T>(
-    mut vestibule: Vestibule,
-    configuration: &Configuration,
-    delay: Duration,
-    work: impl FnOnce() -> T,
-) -> (Vestibule, T) {
-    let done = thread::scope(|scope| {
-        let process = &mut vestibule.process;
-        scope.spawn(move || {
-            thread::sleep(delay);
-            process.kill();
-        });
-        work()
-    });
-    assert_whole_keys(&vestibule.folder.path().join("data"));
-    (Vestibule::start_in(vestibule.folder, configuration), done)
-}
-
 /// There are keys or none, never a piece of one.
-fn assert_whole_keys(data: &Path) {
+pub fn assert_whole_keys(data: &Path) {
     if let Ok(secret) = fs::read_to_string(data.join("shared_secret")) {
         assert_eq!(secret.trim().len(), 44, "base64 of 32 bytes");
     }
@@ -108,150 +49,6 @@ fn assert_whole_keys(data: &Path) {
             "half a key"
         );
     }
-}
-
-/// Follows redirects until one leads to `path`, and gives its address without opening it.
-fn led_to(browser: &mut Browser, from: &str, path: &str) -> String {
-    let mut url = Url::parse(from).unwrap();
-    for _ in 0..10 {
-        let answer = browser.ask("GET", url.as_str(), &[], b"");
-        let next = answer
-            .header("location")
-            .unwrap_or_else(|| panic!("{url}: {answer:?}"));
-        url = url.join(next).unwrap();
-        if url.path() == path {
-            return url.to_string();
-        }
-    }
-    panic!("it led to {url}");
-}
-
-/// Follows redirects as long as there are answers.
-fn follow(browser: &mut Browser, from: &str) {
-    let mut url = Url::parse(from).unwrap();
-    for _ in 0..10 {
-        let Some(answer) = browser.try_ask("GET", url.as_str(), &[], b"") else {
-            return;
-        };
-        match answer.header("location") {
-            Some(next) => url = url.join(next).unwrap(),
-            None => return,
-        }
-        if url.path() == "/" {
-            return;
-        }
-    }
-}
-
-/// The cookies of the program alone: a login then goes all the way, but for the provider's form.
-fn forget_vestibule(browser: &mut Browser) {
-    browser
-        .cookies
-        .retain(|cookie| !cookie.domain.ends_with(".localhost"));
-}
-
-fn status(vestibule: &Vestibule, configuration: &Configuration, handle: &str) -> u16 {
-    let cookie = format!("vestibule={handle}");
-    let url = format!("{}/", configuration.url("app"));
-    vestibule
-        .ask_nginx("GET", &url, &[("Cookie", &cookie)])
-        .status
-}
-
-#[test]
-fn a_login_that_a_browser_was_told_of_survives_the_power_cut() {
-    let (configuration, _provider, mut vestibule) = running(ROUTES);
-    let (app, auth) = (configuration.url("app"), configuration.url("auth"));
-    let sign_in = format!("{app}/.pomerium/sign_in");
-    let mut browser = Browser::default();
-    browser.sign_in(&sign_in, "alice@example.com");
-    let mut moment = Moment::new(0x5eed_0001, 30_000);
-
-    for _ in 0..POINTS {
-        vestibule = vestibule.knows_its_provider();
-        forget_vestibule(&mut browser);
-        let callback = led_to(&mut browser, &sign_in, "/oauth2/callback");
-        let delay = moment.next();
-
-        (vestibule, ()) = killed_during(vestibule, &configuration, delay, || {
-            follow(&mut browser, &callback);
-        });
-
-        let handle = browser.cookie(&app, "vestibule");
-        moment.learn(handle.is_some());
-        if let Some(handle) = handle {
-            assert_eq!(status(&vestibule, &configuration, &handle), 202);
-        }
-        // The authenticate host's word holds as well: it leads on without the provider.
-        if browser.cookie(&auth, "vestibule-sso").is_some() {
-            let page = browser.open(&sign_in);
-            assert_eq!(page.url.as_str(), format!("{app}/"));
-            assert!(
-                browser
-                    .visited
-                    .iter()
-                    .all(|url| url.host_str() != Some("127.0.0.1"))
-            );
-        }
-    }
-
-    moment.assert_both();
-    // Whatever was left half done stops nobody.
-    vestibule = vestibule.knows_its_provider();
-    forget_vestibule(&mut browser);
-    browser.open(&sign_in);
-    let handle = browser.cookie(&app, "vestibule").unwrap();
-    assert_eq!(status(&vestibule, &configuration, &handle), 202);
-}
-
-#[test]
-fn a_sign_out_that_was_acknowledged_holds_after_the_power_cut() {
-    let (configuration, _provider, mut vestibule) = running(ROUTES);
-    let app = configuration.url("app");
-    let sign_in = format!("{app}/.pomerium/sign_in");
-    let mut browser = Browser::default();
-    let mut moment = Moment::new(0x5eed_0002, 8_000);
-
-    for _ in 0..POINTS {
-        vestibule = vestibule.knows_its_provider();
-        browser.sign_in(&sign_in, "alice@example.com");
-        let handle = browser.cookie(&app, "vestibule").unwrap();
-        let other = {
-            let mut second = Browser::default();
-            second.cookies.clone_from(&browser.cookies);
-            forget_vestibule(&mut second);
-            second.open(&sign_in);
-            second.cookie(&app, "vestibule").unwrap()
-        };
-        let page = browser.open(&format!("{app}/.pomerium/"));
-        let fields = hidden_fields(&page.answer.text());
-        let body = format!(
-            "csrf={}",
-            fields.iter().find(|(name, _)| name == "csrf").unwrap().1
-        );
-        let form = ("Content-Type", "application/x-www-form-urlencoded");
-        let delay = moment.next();
-        let url = format!("{app}/.pomerium/sign_out");
-
-        let answer;
-        (vestibule, answer) = killed_during(vestibule, &configuration, delay, || {
-            browser.try_ask("POST", &url, &[form], body.as_bytes())
-        });
-
-        let after = status(&vestibule, &configuration, &handle);
-        let was_told = answer.is_some_and(|answer| answer.status == 200);
-        moment.learn(was_told);
-        let is_possible = after == 401 || after == 202 && !was_told;
-        assert!(is_possible, "{after}");
-        assert_eq!(
-            status(&vestibule, &configuration, &other),
-            202,
-            "another session"
-        );
-        forget_vestibule(&mut browser);
-    }
-
-    moment.assert_both();
 }
 
 #[test]

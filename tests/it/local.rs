@@ -243,7 +243,8 @@ fn whoever_is_not_let_in_waits_as_long() {
     ];
     let mut spans = vec![Vec::new(); tries.len() + 1];
 
-    for round in 0..9 {
+    // A machine that is busy with something else is asked more often; whoever is quicker for a reason stays so.
+    for round in 0..30 {
         // An account of its own each time, so that this one is never locked.
         let fresh = format!("fresh{round}@example.com");
         vestibule.add_user(&fresh, &[]);
@@ -258,20 +259,23 @@ fn whoever_is_not_let_in_waits_as_long() {
             spans.push(start.elapsed());
             assert_eq!(answer.answer.status, 401);
         }
+        if round >= 8 && are_alike(&quickest(&spans)) {
+            return;
+        }
     }
+    panic!("{:?}", quickest(&spans));
+}
 
-    let quickest: Vec<Duration> = spans
+fn quickest(spans: &[Vec<Duration>]) -> Vec<Duration> {
+    spans
         .iter()
         .map(|spans| *spans.iter().min().unwrap())
-        .collect();
-    let (least, most) = (
-        quickest.iter().min().unwrap(),
-        quickest.iter().max().unwrap(),
-    );
-    assert!(
-        most.as_secs_f64() < least.as_secs_f64() * 1.5,
-        "{quickest:?}"
-    );
+        .collect()
+}
+
+fn are_alike(spans: &[Duration]) -> bool {
+    let (least, most) = (spans.iter().min().unwrap(), spans.iter().max().unwrap());
+    most.as_secs_f64() < least.as_secs_f64() * 1.5
 }
 
 #[test]

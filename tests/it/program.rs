@@ -666,3 +666,43 @@ fn an_application_on_the_authenticate_host_gets_tokens_for_itself_alone() {
     assert_eq!(answer.status, 202);
     assert_eq!(other.answer.status, 400);
 }
+
+#[test]
+fn where_sessions_are_in_cookies_a_token_holds_one_and_ends_with_it() {
+    let house = House::with(&format!("session: {{ store: cookie }}{ROUTES}"));
+    let mut browser = Browser::default();
+    let question = house.asked(&mut browser, "app", "");
+    let token = sent(&House::allowed(&mut browser, &question), "pomerium_jwt");
+    let shown = bearer(&token);
+
+    let answer = house.ask("app", &[("Authorization", &shown)]);
+    assert_eq!(answer.status, 202);
+    assert_eq!(answer.header("x-pomerium-claim-email"), Some(ALICE));
+    for name in ["admin", "open"] {
+        let answer = house.ask(name, &[("Authorization", &shown)]);
+        assert_eq!(answer.status, 401, "{name}");
+    }
+    let cookie = format!("vestibule={token}");
+    assert_eq!(house.ask("app", &[("Cookie", &cookie)]).status, 401);
+
+    let question = house.asked(&mut browser, "app", &challenge());
+    let code = sent(&House::allowed(&mut browser, &question), "code");
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", &*code),
+        ("code_verifier", VERIFIER),
+    ];
+    let redeemed = house.redeem("app", &fields);
+    assert_eq!(redeemed.status, 200, "{redeemed:?}");
+    let second = redeemed.json()["pomerium_jwt"].as_str().unwrap().to_owned();
+    let second = bearer(&second);
+    assert_eq!(house.ask("app", &[("Authorization", &second)]).status, 202);
+    assert_eq!(house.redeem("app", &fields).status, 400);
+
+    let auth = house.configuration.url("auth");
+    let page = browser.open(&format!("{auth}/.pomerium/"));
+    browser.submit_form(&page, &[]);
+    for token in [&shown, &second] {
+        assert_eq!(house.ask("app", &[("Authorization", token)]).status, 401);
+    }
+}

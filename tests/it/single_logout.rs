@@ -57,8 +57,12 @@ impl House {
     }
 
     pub fn with(script: Script) -> Self {
+        Self::on(script, ROUTES)
+    }
+
+    fn on(script: Script, rest: &str) -> Self {
         let provider = Misbehaving::with(script);
-        let configuration = Configuration::new(ROUTES).at(&provider.issuer);
+        let configuration = Configuration::new(rest).at(&provider.issuer);
         let vestibule = InProcess::start(&configuration).knows_its_provider();
         Self {
             configuration,
@@ -465,4 +469,40 @@ fn who_signs_out_is_led_on_to_the_provider_with_what_it_gave() {
     // Who was not signed in is led nowhere.
     let nobody = Browser::default().open(&format!("{app}/.pomerium/sign_out"));
     assert_eq!(nobody.answer.header("refresh"), None);
+}
+
+#[test]
+fn sessions_in_cookies_end_at_the_providers_word_too_and_stay_so_after_a_restart() {
+    let rest = format!("session: {{ store: cookie }}{ROUTES}");
+    let house = House::on(House::script(), &rest);
+    let (alice, bob, carol) = (
+        house.sign_in("alice"),
+        house.sign_in("bob"),
+        house.sign_in("carol"),
+    );
+    let issuer = &house.provider.issuer;
+
+    let strangers = house.frame(&format!("?iss={issuer}&sid=session-of-nobody"));
+    assert_eq!(strangers.status, 200);
+    assert_eq!(house.is_in(&alice), [true, true]);
+    assert_eq!(house.tell(&house.draft().sign()).status, 200);
+    let framed = house.frame(&format!("?iss={issuer}&sid=session-of-bob"));
+    assert_eq!(framed.status, 200);
+
+    let House {
+        configuration,
+        provider,
+        vestibule,
+    } = house;
+    let vestibule = vestibule.restarted(&configuration).knows_its_provider();
+    let house = House {
+        configuration,
+        provider,
+        vestibule,
+    };
+    assert_eq!(house.is_in(&alice), [false, false]);
+    assert_eq!(house.is_in(&bob), [false, false]);
+    assert_eq!(house.is_in(&carol), [true, true]);
+    let again = house.sign_in("alice");
+    assert_eq!(house.is_in(&again), [true, true]);
 }

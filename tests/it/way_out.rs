@@ -409,9 +409,9 @@ fn what_a_gate_has_signed_counts_as_meant_and_nothing_that_only_looks_like_it() 
     let folder = tempfile::tempdir().unwrap();
     let secret = BASE64_STANDARD.decode(secret).unwrap();
     let keyring = Keyring::open(&KeySettings {
-        shared_secret: Some(Secret::new(secret)),
-        signing_keys: None,
+        shared_secrets: vec![Secret::new(secret)],
         data_dir: folder.path().to_owned(),
+        ..KeySettings::default()
     });
     let url = house.url(
         "auth",

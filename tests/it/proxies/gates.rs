@@ -63,9 +63,9 @@ fn base64(bytes: &[u8]) -> String {
 fn public_key(name: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let settings = KeySettings {
-        shared_secret: Some(Secret::new(secret(name))),
-        signing_keys: None,
+        shared_secrets: vec![Secret::new(secret(name))],
         data_dir: folder.path().to_owned(),
+        ..KeySettings::default()
     };
     let keyring = Keyring::open(&settings).unwrap();
     keyring.handoff().public().to_string()

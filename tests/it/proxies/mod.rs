@@ -14,6 +14,7 @@ mod nginx;
 mod traefik;
 
 mod chromium;
+mod cookies;
 mod decisions;
 mod gates;
 mod headers;
@@ -157,6 +158,29 @@ struct Site<'a> {
 
 /// Hosts of the application.
 const APPLICATION_HOSTS: [&str; 2] = ["app.localhost", "admin.localhost"];
+
+/// nginx from the files of `integrations/`, for tests that need a proxy and are not about it.
+pub(crate) fn nginx_before(
+    configuration: &Configuration,
+    application: u16,
+    folder: &Path,
+) -> Process {
+    let nginx = HostProxy::Nginx.start(&Site {
+        folder,
+        outside: configuration.outside,
+        plain: free_port(),
+        pages: configuration.pages,
+        decisions: configuration.decisions,
+        application,
+        applications: &APPLICATION_HOSTS,
+        authenticate: "auth.localhost",
+        change: &|text| text,
+    });
+    wait_for("nginx", || {
+        TcpStream::connect(("127.0.0.1", configuration.outside)).ok()
+    });
+    nginx
+}
 
 impl Site<'_> {
     /// A file of `integrations/`, with the addresses that all of them have filled in.

@@ -21,6 +21,8 @@ pub struct Cookie {
     pub path: String,
     pub secure: bool,
     pub http_only: bool,
+    /// How long it is kept, in seconds; none for as long as the browser is open.
+    pub age: Option<i64>,
 }
 
 /// A person's browser. Names below `.localhost` are this machine, and trustworthy as in real browsers.
@@ -31,6 +33,10 @@ pub struct Browser {
     pub visited: Vec<Url>,
     /// The port that stands for every `https` address, as that of a proxy behind which TLS has ended.
     pub https: Option<u16>,
+    /// What it calls itself, if not what tests are called.
+    pub agent: Option<&'static str>,
+    /// Where it is, as the proxy says.
+    pub address: Option<&'static str>,
 }
 
 /// Where a chain of redirects ended.
@@ -136,6 +142,7 @@ impl Browser {
                 path: "/".to_owned(),
                 secure: false,
                 http_only: true,
+                age: None,
             }],
             ..Self::default()
         }
@@ -153,6 +160,7 @@ impl Browser {
             path: "/".to_owned(),
             secure: false,
             http_only: true,
+            age: None,
         });
     }
 
@@ -187,11 +195,12 @@ impl Browser {
             self.visited.push(url.clone());
             let mut headers = vec![
                 ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
-                ("User-Agent", "Mozilla/5.0 (a test)"),
+                ("User-Agent", self.agent.unwrap_or("Mozilla/5.0 (a test)")),
                 ("Sec-Fetch-Mode", "navigate"),
                 ("Sec-Fetch-Dest", "document"),
                 ("Sec-Fetch-Site", site),
             ];
+            headers.extend(self.address.map(|address| ("X-Forwarded-For", address)));
             if method == "POST" {
                 headers.push(("Content-Type", "application/x-www-form-urlencoded"));
             }
@@ -325,6 +334,7 @@ impl Browser {
             path,
             secure,
             http_only: attributes.contains_key("httponly"),
+            age: attributes.get("max-age").and_then(|age| age.parse().ok()),
         };
         self.cookies.retain(|other| {
             (&other.name, &other.domain, &other.path)

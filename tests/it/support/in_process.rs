@@ -78,8 +78,24 @@ impl InProcess {
         Self::in_folder(tempfile::tempdir().unwrap(), clock, configuration, yaml)
     }
 
+    /// By a clock of the test's own.
+    pub fn by(configuration: &Configuration, clock: &Arc<ManualClock>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::in_folder(
+            folder,
+            Arc::clone(clock),
+            configuration,
+            &configuration.yaml(),
+        )
+    }
+
     /// Ended, and started again in the same folder, by the same clock.
     pub fn restarted(self, configuration: &Configuration) -> Self {
+        self.restarted_with(configuration, &configuration.yaml())
+    }
+
+    /// The same with this file.
+    pub fn restarted_with(self, configuration: &Configuration, yaml: &str) -> Self {
         let Self {
             folder,
             clock,
@@ -87,7 +103,7 @@ impl InProcess {
             ..
         } = self;
         drop(serving);
-        Self::in_folder(folder, clock, configuration, &configuration.yaml())
+        Self::in_folder(folder, clock, configuration, yaml)
     }
 
     fn in_folder(

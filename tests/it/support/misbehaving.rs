@@ -322,6 +322,10 @@ pub type Change<T> = Arc<dyn Fn(&mut T) + Send + Sync>;
 
 /// What the provider does; by default what it should.
 #[derive(Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a misdeed of its own"
+)]
 pub struct Script {
     /// The keys that sign (the first) and are published (all).
     pub keys: Vec<Key>,
@@ -344,6 +348,8 @@ pub struct Script {
     pub takes_codes_again: bool,
     /// Gives each answer of the token endpoint to whoever asks next.
     pub swaps: bool,
+    /// Gives refresh tokens; each is good for one renewal.
+    pub refreshes: bool,
 }
 
 impl Default for Script {
@@ -362,6 +368,7 @@ impl Default for Script {
             rotates: false,
             takes_codes_again: false,
             swaps: false,
+            refreshes: false,
         }
     }
 }
@@ -407,6 +414,8 @@ struct Shared {
     /// The login whose answer the next one gets, while it swaps.
     held: Mutex<Option<Begun>>,
     people: Mutex<HashMap<String, String>>,
+    /// Whose each refresh token is that has not been used.
+    refresh_tokens: Mutex<HashMap<String, String>>,
     count: AtomicUsize,
     ahead: AtomicI64,
     is_over: AtomicBool,
@@ -472,6 +481,7 @@ impl Misbehaving {
             codes: Mutex::default(),
             held: Mutex::default(),
             people: Mutex::default(),
+            refresh_tokens: Mutex::default(),
             count: AtomicUsize::new(0),
             ahead: AtomicI64::new(0),
             is_over: AtomicBool::new(false),
@@ -525,6 +535,13 @@ impl Misbehaving {
             .filter(|asked| asked.target.starts_with(start))
             .cloned()
             .collect()
+    }
+
+    /// How often new tokens were asked for.
+    pub fn renewals(&self) -> usize {
+        let asked = self.asked("/token");
+        let is_one = |asked: &&Asked| asked.parameter("grant_type") == "refresh_token";
+        asked.iter().filter(is_one).count()
     }
 
     /// Turns its clock.
@@ -678,6 +695,14 @@ impl Shared {
     }
 
     fn token(&self, request: &Request, script: &Script) -> Reply {
+        if value(&request.form, "grant_type") == "refresh_token" {
+            let token = value(&request.form, "refresh_token");
+            let Some(person) = self.refresh_tokens.lock().unwrap().remove(token) else {
+                return Reply::json(&json!({ "error": "invalid_grant" })).status(400);
+            };
+            thread::sleep(script.thinks);
+            return self.tokens(&person, None, script);
+        }
         let code = value(&request.form, "code");
         let begun = if script.takes_codes_again {
             self.codes.lock().unwrap().get(code).cloned()
@@ -698,22 +723,29 @@ impl Shared {
         }
         let chance = u64::from(hash.as_ref()[0]);
         thread::sleep(script.thinks * u32::try_from(chance).unwrap() / 255);
-        let access_token = format!("access-of-{code}");
+        self.tokens(&begun.person, Some((code, &begun.nonce)), script)
+    }
+
+    /// What somebody gets for a code, or for a refresh token.
+    fn tokens(&self, person: &str, login: Option<(&str, &str)>, script: &Script) -> Reply {
+        let number = || self.count.fetch_add(1, Ordering::SeqCst);
+        let access_token = match login {
+            Some((code, _)) => format!("access-of-{code}"),
+            None => format!("renewed-access-{}", number()),
+        };
         self.people
             .lock()
             .unwrap()
-            .insert(access_token.clone(), begun.person.clone());
+            .insert(access_token.clone(), person.to_owned());
         let key = if script.rotates {
-            let number = self.count.fetch_add(1, Ordering::SeqCst);
-            let key = Key::es256(&format!("new-{number}"));
+            let key = Key::es256(&format!("new-{}", number()));
             self.script.lock().unwrap().keys = vec![key.clone()];
             key
         } else {
             script.keys[0].clone()
         };
         let now = SystemClock.now().seconds() + self.ahead.load(Ordering::SeqCst);
-        let person = &begun.person;
-        let draft = Draft {
+        let mut draft = Draft {
             header: json!({ "alg": key.alg, "kid": key.id, "typ": "JWT" }),
             claims: json!({
                 "iss": self.issuer,
@@ -721,7 +753,6 @@ impl Shared {
                 "aud": "vestibule",
                 "exp": now + 300,
                 "iat": now,
-                "nonce": begun.nonce,
                 "email": format!("{person}@example.com"),
                 "email_verified": true,
                 "name": person,
@@ -730,12 +761,22 @@ impl Shared {
             key,
             access_token: access_token.clone(),
         };
+        // OpenID Connect Core §12.2: a renewal's has none.
+        if let Some((_, nonce)) = login {
+            draft = draft.set("nonce", json!(nonce));
+        }
         let mut response = json!({
             "access_token": access_token,
             "token_type": "Bearer",
             "expires_in": 300,
             "id_token": (script.id_token)(draft),
         });
+        if script.refreshes {
+            let token = format!("refresh-{}", number());
+            response["refresh_token"] = json!(token);
+            let mut tokens = self.refresh_tokens.lock().unwrap();
+            tokens.insert(token, person.to_owned());
+        }
         (script.token_response)(&mut response);
         Reply::json(&response)
     }

@@ -12,7 +12,8 @@ use std::{
 pub struct Process {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
-    first: mpsc::Receiver<String>,
+    /// Behind a lock, so that threads can share what runs.
+    first: Mutex<mpsc::Receiver<String>>,
 }
 
 impl Process {
@@ -44,14 +45,19 @@ impl Process {
         Self {
             child,
             lines,
-            first,
+            first: Mutex::new(first),
         }
     }
 
     /// The next line of its standard output that `wanted` takes.
     pub fn line<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> T {
         loop {
-            let Ok(line) = self.first.recv_timeout(Duration::from_secs(20)) else {
+            let Ok(line) = self
+                .first
+                .lock()
+                .unwrap()
+                .recv_timeout(Duration::from_secs(20))
+            else {
                 panic!("it did not say what was expected, but:\n{}", self.output())
             };
             if let Some(found) = wanted(&line) {

@@ -53,6 +53,15 @@ pub fn send(port: u16, request: &[u8]) -> Option<Answer> {
     read(&mut stream, is_head)
 }
 
+/// Sends bytes on a connection that stays open, and reads one answer.
+pub fn exchange(stream: &mut TcpStream, request: &[u8]) -> Option<Answer> {
+    stream
+        .set_read_timeout(Some(Duration::from_secs(40)))
+        .unwrap();
+    stream.write_all(request).ok()?;
+    read(stream, false)
+}
+
 /// A request with these headers, and no others but `Host` and `Connection: close`.
 pub fn request(
     port: u16,
