@@ -6,7 +6,7 @@
 //! of them are reported in one run, each with its place and its mend.
 //!
 //! The journey of a file: [`mod@file`] and [`mod@env`] read trees of values that know where they were written, [`layers`]
-//! puts the variables on top, [`resolve`] asks section by section for the keys that it knows and builds what the rooms
+//! puts the variables on top, [`resolve()`] asks section by section for the keys that it knows and builds what the rooms
 //! read. [`mod@users`] reads the file of users, with the same parts.
 
 mod duration;
