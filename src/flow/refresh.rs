@@ -82,7 +82,7 @@ enum Next {
 enum Reason {
     /// The provider gives nothing for what it gave.
     Withdrawn,
-    /// It has said nothing for too long.
+    /// It has said nothing for too long, however often it was asked.
     Lapsed,
 }
 
@@ -112,7 +112,7 @@ impl Refresher {
 
     /// A session's turn.
     async fn tend(&self, due: Due) {
-        let next = self.take_turn(&due.id).await.unwrap_or_else(|error| {
+        let next = self.take_turn(&due).await.unwrap_or_else(|error| {
             warn!(error = %error, "could not look after a session's tokens");
             Next::At(self.now() + SOON)
         });
@@ -129,10 +129,10 @@ impl Refresher {
         self.parts.sessions.next_turn(next, at);
     }
 
-    async fn take_turn(&self, id: &SessionId) -> Result<Next, SessionError> {
-        let sessions = &self.parts.sessions;
+    async fn take_turn(&self, due: &Due) -> Result<Next, SessionError> {
+        let (sessions, id) = (&self.parts.sessions, &due.id);
         let since = self.now();
-        match sessions.turn(id, since).await? {
+        match sessions.turn(due, since).await? {
             Turn::Gone => return Ok(Next::Never),
             Turn::Later(at) => return Ok(Next::At(at)),
             Turn::Lapsed(session) => return self.end(id, &session, Reason::Lapsed).await,
@@ -152,7 +152,7 @@ impl Refresher {
         if !sessions.lease(id, since).await? {
             return Ok(Next::At(since + SOON));
         }
-        let next = self.under_lease(id).await;
+        let next = self.under_lease(due).await;
         // Not to be given back is not worse than to be given back late: it ends by itself.
         if let Err(error) = sessions.release(id, since, self.now()).await {
             warn!(error = %error, "could not let others look after a session's tokens");
@@ -161,9 +161,9 @@ impl Refresher {
     }
 
     /// Nobody else asks now, but somebody may just have asked.
-    async fn under_lease(&self, id: &SessionId) -> Result<Next, SessionError> {
-        let now = self.now();
-        let asking = match self.parts.sessions.turn(id, now).await? {
+    async fn under_lease(&self, due: &Due) -> Result<Next, SessionError> {
+        let (id, now) = (&due.id, self.now());
+        let asking = match self.parts.sessions.turn(due, now).await? {
             Turn::Gone => return Ok(Next::Never),
             Turn::Later(at) => return Ok(Next::At(at)),
             Turn::Lapsed(session) => return self.end(id, &session, Reason::Lapsed).await,

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tracing::warn;
 
-pub use self::upkeep::{Answered, Asking, Kept, LEASE, Turn};
+pub use self::upkeep::{Answered, Asking, Kept, LEASE, TRIES, Turn};
 use self::{
     cookie_mode::{MOST_ENDINGS, Source},
     upkeep::Upkeep,
@@ -267,6 +267,11 @@ impl SessionStore {
     #[must_use]
     pub fn on_terms(&self, keyring: Arc<Keyring>, settings: SessionSettings) -> Self {
         self.longest.raise(settings.longest());
+        if settings.refresh != self.settings.refresh {
+            // What is in memory counts as long as the earlier ones said, and has no turn where nothing was refreshed.
+            self.near.all_changed();
+            self.drop_live(|_| true);
+        }
         Self {
             keyring,
             settings,

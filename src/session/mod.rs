@@ -26,7 +26,7 @@ pub use self::{
     bounds::SessionBounds,
     ending::Whose,
     handle::{Audience, Handles, SessionId},
-    in_store::{Answered, Asking, InMemory, Kept, LEASE, LiveSession, SessionStore, Turn},
+    in_store::{Answered, Asking, InMemory, Kept, LEASE, LiveSession, SessionStore, TRIES, Turn},
     lifetime::{InCookies, RefreshSettings, RememberMe, Revocations, SessionSettings, StoreKind},
     listing::{Client, Cursor, Listed, Page, Selection},
     notes::Notes,

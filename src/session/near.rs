@@ -51,6 +51,11 @@ impl Near {
     /// Changes are, or are not, reported from here on. All may have changed.
     pub fn watch(&self, is_watched: bool) {
         self.is_watched.store(is_watched, Ordering::SeqCst);
+        self.all_changed();
+    }
+
+    /// Whatever is read just now does not count any more.
+    pub fn all_changed(&self) {
         self.losses.fetch_add(1, Ordering::SeqCst);
     }
 

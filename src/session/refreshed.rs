@@ -110,6 +110,21 @@ impl Refreshed {
         postcard::from_bytes(&plain).ok()
     }
 
+    /// The same with its times, where it was written while nothing was refreshed: as if its session, of `signed_in`, had begun
+    /// under these settings.
+    #[must_use]
+    pub fn scheduled(
+        mut self,
+        settings: Option<RefreshSettings>,
+        key: &Key,
+        signed_in: Timestamp,
+    ) -> Self {
+        if self.due().is_none() {
+            (self.renew_at, self.ask_at) = schedule(&self.grant, settings, key, signed_in);
+        }
+        self
+    }
+
     /// When something is to be asked, whatever it is.
     pub fn due(&self) -> Option<Timestamp> {
         self.renew_at.into_iter().chain(self.ask_at).min()
@@ -348,6 +363,22 @@ mod tests {
         let lone = Refreshed::first(lone, Some(SETTINGS), &key(0), NOW);
         assert_eq!(lone.lapses(Some(SETTINGS)), None);
         assert_eq!(lone.way(in_minutes(60)), Some(Way::Claims));
+    }
+
+    #[test]
+    fn what_was_written_while_nothing_was_refreshed_is_asked_about_as_soon_as_something_is() {
+        let later = |settings| {
+            let off = Refreshed::first(grant(), None, &key(9), NOW);
+            off.scheduled(settings, &key(9), NOW).due()
+        };
+        let on = Refreshed::first(grant(), Some(SETTINGS), &key(9), NOW);
+
+        assert_eq!(later(Some(SETTINGS)), on.due());
+        assert_eq!(later(None), None);
+        assert_eq!(
+            on.clone().scheduled(Some(SETTINGS), &key(9), in_minutes(9)),
+            on
+        );
     }
 
     #[test]

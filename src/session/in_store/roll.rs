@@ -144,9 +144,11 @@ impl SessionStore {
         let number = self.listing.next();
         let listed = Listed::new(live.key(), live.session(), client, number);
         let record = listed.seal(&self.keyring)?;
-        let put = self.store.put(record.key, record.value, record.until);
-        let add = self.store.add(listed.sets(), listed.member());
-        try_join(put, add).await?;
+        // What a set names and is not there is taken for gone: whoever lists meanwhile would drop it from the sets.
+        self.store
+            .put(record.key, record.value, record.until)
+            .await?;
+        self.store.add(listed.sets(), listed.member()).await?;
         Ok(())
     }
 

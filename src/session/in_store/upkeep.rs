@@ -20,6 +20,9 @@ use crate::{
 
 /// How long one process alone may ask for a session. Longer than all that it does then takes.
 pub const LEASE: Duration = Duration::from_mins(1);
+/// How often a provider is asked in vain before a session lapses. One that lay unread while its grace went by, since the
+/// machine was off or asleep, has not been asked about at all.
+pub const TRIES: u32 = 4;
 
 /// What a session in use has of its grant.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,7 +40,7 @@ pub enum Turn {
     Gone,
     /// Nothing before that moment.
     Later(Timestamp),
-    /// The provider has said nothing for too long.
+    /// The provider has said nothing for too long, however often it was asked.
     Lapsed(Box<Session>),
     /// The provider is to be asked.
     Ask(Box<Asking>),
@@ -189,11 +192,16 @@ impl SessionStore {
             );
             return None;
         };
+        let refreshed = self.scheduled(refreshed, id, session);
         if let Some(identity) = &refreshed.identity {
             session.identity = identity.clone();
         }
         self.plan(id, &refreshed);
         Some((self.upkeep(&refreshed), refreshed.count))
+    }
+
+    fn scheduled(&self, refreshed: Refreshed, id: &SessionId, session: &Session) -> Refreshed {
+        refreshed.scheduled(self.settings.refresh, &id.key(), session.signed_in)
     }
 
     /// A session that was read has its turn, unless it waits for one.
@@ -224,7 +232,8 @@ impl SessionStore {
     }
 
     /// What is to be done for a session at `now`, as the store knows it.
-    pub async fn turn(&self, id: &SessionId, now: Timestamp) -> Result<Turn, SessionError> {
+    pub async fn turn(&self, due: &Due, now: Timestamp) -> Result<Turn, SessionError> {
+        let id = &due.id;
         let (key, grant_key) = (id.key(), id.grant_key());
         let known = match self.cache.pin().get(&key) {
             Some(Entry::Live(live)) => Some(Arc::clone(live)),
@@ -256,6 +265,7 @@ impl SessionStore {
             warn!("what the provider gave for a session is damaged");
             return Ok(Turn::Gone);
         };
+        let refreshed = self.scheduled(refreshed, id, &session);
         // Another process was told something that has not been heard of here.
         if known.is_some_and(|live| live.version != refreshed.count) {
             self.near.changed(&grant_key);
@@ -268,7 +278,8 @@ impl SessionStore {
             session.identity = identity.clone();
         }
         let lapses = refreshed.lapses(self.settings.refresh);
-        if lapses.is_some_and(|at| at <= now) {
+        // Until it has been asked about, no decision counts it; but it may still be renewed.
+        if lapses.is_some_and(|at| at <= now) && due.tries >= TRIES {
             return Ok(Turn::Lapsed(Box::new(session)));
         }
         let Some(way) = refreshed.way(now) else {

@@ -8,15 +8,26 @@ use crate::{
 
 /// Two processes, as far as memory goes.
 fn refreshing(store: &Arc<MemoryStore>) -> SessionStore {
-    let settings = SessionSettings {
+    on_terms(store, Some(RefreshSettings::default()))
+}
+
+fn on_terms(store: &Arc<MemoryStore>, refresh: Option<RefreshSettings>) -> SessionStore {
+    SessionStore::new(
+        Arc::clone(store) as Arc<dyn Store>,
+        keyring(1),
+        terms_of(refresh),
+    )
+}
+
+fn terms_of(refresh: Option<RefreshSettings>) -> SessionSettings {
+    SessionSettings {
         remember_me: None,
         store: StoreKind::Memory,
         idle: seconds(36_000),
         absolute: seconds(36_000),
         max_per_user: None,
-        refresh: Some(RefreshSettings::default()),
-    };
-    SessionStore::new(Arc::clone(store) as Arc<dyn Store>, keyring(1), settings)
+        refresh,
+    }
 }
 
 /// Tokens for an hour from then on.
@@ -52,8 +63,14 @@ fn moved(at: Timestamp) -> Proved {
     }
 }
 
+/// A turn, after so many in vain.
+fn after(tries: u32, id: &SessionId) -> Due {
+    let id = id.clone();
+    Due { id, tries }
+}
+
 async fn asking(sessions: &SessionStore, id: &SessionId, now: Timestamp) -> Box<Asking> {
-    match sessions.turn(id, now).await.unwrap() {
+    match sessions.turn(&after(0, id), now).await.unwrap() {
         Turn::Ask(asking) => asking,
         other => panic!("{other:?}"),
     }
@@ -86,7 +103,7 @@ async fn it_is_a_sessions_turn_before_its_tokens_end() {
 
     assert!(sessions.due(START + seconds(3_299), 9).is_empty());
     assert!(matches!(
-        sessions.turn(&id, START).await.unwrap(),
+        sessions.turn(&after(0, &id), START).await.unwrap(),
         Turn::Later(_)
     ));
     let due = sessions.due(DUE, 9);
@@ -167,7 +184,7 @@ async fn of_two_who_ask_one_has_the_lease_and_whoever_lost_it_overwrites_nothing
     other.release(&id, later, later).await.unwrap();
     assert!(one.lease(&id, later).await.unwrap());
     assert!(matches!(
-        one.turn(&id, later).await.unwrap(),
+        one.turn(&after(0, &id), later).await.unwrap(),
         Turn::Later(_)
     ));
 }
@@ -184,7 +201,10 @@ async fn whoever_signs_out_meanwhile_stays_signed_out() {
     assert_eq!(answers(&sessions, asked, DUE).await, Kept::Over);
     assert_eq!(groups(&sessions, &id, DUE).await, None);
     assert_eq!(groups(&refreshing(&store), &id, DUE).await, None);
-    assert!(matches!(sessions.turn(&id, DUE).await.unwrap(), Turn::Gone));
+    assert!(matches!(
+        sessions.turn(&after(0, &id), DUE).await.unwrap(),
+        Turn::Gone
+    ));
     assert!(sessions.grant(&id, DUE).await.unwrap().is_none());
 }
 
@@ -204,7 +224,10 @@ async fn the_end_of_all_sessions_of_somebody_is_not_undone() {
 
     for sessions in [sessions, refreshing(&store)] {
         assert_eq!(groups(&sessions, &id, DUE).await, None);
-        assert!(matches!(sessions.turn(&id, DUE).await.unwrap(), Turn::Gone));
+        assert!(matches!(
+            sessions.turn(&after(0, &id), DUE).await.unwrap(),
+            Turn::Gone
+        ));
     }
 }
 
@@ -217,7 +240,7 @@ async fn a_session_whose_tokens_could_not_be_renewed_is_over_after_its_grace() {
 
     assert!(groups(&sessions, &id, last).await.is_some());
     assert!(matches!(
-        sessions.turn(&id, last).await.unwrap(),
+        sessions.turn(&after(0, &id), last).await.unwrap(),
         Turn::Ask(_)
     ));
 
@@ -225,10 +248,27 @@ async fn a_session_whose_tokens_could_not_be_renewed_is_over_after_its_grace() {
     for sessions in [sessions, refreshing(&store)] {
         assert_eq!(groups(&sessions, &id, over).await, None);
         assert!(matches!(
-            sessions.turn(&id, over).await.unwrap(),
+            sessions.turn(&after(TRIES, &id), over).await.unwrap(),
             Turn::Lapsed(_)
         ));
     }
+}
+
+#[tokio::test]
+async fn what_lay_unread_while_its_grace_went_by_is_asked_about_and_counts_again() {
+    let store = Arc::default();
+    let id = begin(&refreshing(&store)).await.id().clone();
+    let sessions = refreshing(&store);
+    let later = START + seconds(20_000);
+
+    assert_eq!(groups(&sessions, &id, later).await, None, "not unasked");
+    assert_eq!(sessions.due(later, 9).len(), 1);
+    let last = sessions.turn(&after(TRIES - 1, &id), later).await.unwrap();
+    assert!(matches!(last, Turn::Ask(_)));
+    let asked = asking(&sessions, &id, later).await;
+    assert_eq!(answers(&sessions, asked, later).await, Kept::Kept);
+
+    assert_eq!(groups(&sessions, &id, later).await.unwrap(), ["sales"]);
 }
 
 #[tokio::test]
@@ -257,11 +297,27 @@ async fn a_session_that_nobody_uses_any_more_has_no_turn() {
     let idle = START + seconds(36_000);
 
     assert!(matches!(
-        sessions.turn(&id, idle).await.unwrap(),
+        sessions.turn(&after(0, &id), idle).await.unwrap(),
         Turn::Gone
     ));
     assert!(matches!(
-        refreshing(&store).turn(&id, idle).await.unwrap(),
+        refreshing(&store).turn(&after(0, &id), idle).await.unwrap(),
         Turn::Gone
     ));
+}
+
+#[tokio::test]
+async fn a_session_that_began_while_nothing_was_refreshed_is_asked_about_when_that_is_turned_on() {
+    let store = Arc::default();
+    let before = on_terms(&store, None);
+    let id = begin(&before).await.id().clone();
+    assert!(before.due(DUE, 9).is_empty());
+
+    let after = before.on_terms(keyring(1), terms_of(Some(RefreshSettings::default())));
+
+    assert!(groups(&after, &id, START + seconds(60)).await.is_some());
+    assert_eq!(after.due(DUE, 9).len(), 1);
+    let asked = asking(&after, &id, DUE).await;
+    assert_eq!(answers(&after, asked, DUE).await, Kept::Kept);
+    assert_eq!(groups(&after, &id, DUE).await.unwrap(), ["sales"]);
 }
