@@ -41,7 +41,8 @@ impl ClientKey {
 
     /// Signs claims (RFC 7515 compact form).
     pub fn sign(&self, claims: &impl Serialize) -> Result<String, CryptoError> {
-        jsonwebtoken::encode(&self.header, claims, &self.key).map_err(CryptoError::Sign)
+        jsonwebtoken::encode(&self.header, claims, &self.key)
+            .map_err(|error| CryptoError::Sign(error.to_string()))
     }
 }
 

@@ -317,6 +317,11 @@ impl Keyring {
         self.signing.load_full()
     }
 
+    /// The number of those keys: another as soon as they are others.
+    pub fn signing_number(&self) -> u64 {
+        self.signing.load().number()
+    }
+
     /// The keys for one use: of the first secret, and of all others.
     fn derive(&self, info: &[u8]) -> Result<(Derived, Vec<Derived>), CryptoError> {
         let further = self.further.iter();

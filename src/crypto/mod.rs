@@ -72,6 +72,6 @@ pub enum CryptoError {
     #[error("the key file {0} can be read by others; run chmod 600 on it")]
     Exposed(String),
     /// The assertion could not be signed.
-    #[error("cannot sign")]
-    Sign(#[source] jsonwebtoken::errors::Error),
+    #[error("cannot sign: {0}")]
+    Sign(String),
 }
