@@ -5,6 +5,7 @@ use aws_lc_rs::{
     digest as sha, hmac,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use smallvec::SmallVec;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -72,6 +73,11 @@ const VERSION: u8 = 1;
 const TAG: usize = 16;
 /// Bytes that sealing adds: version, nonce, tag.
 const OVERHEAD: usize = 1 + NONCE_LEN + TAG;
+
+/// The longest text that [`Sealer::open_short`] decodes, in bytes.
+const MAX_SHORT: usize = 96;
+/// As long as most associated data are.
+const USUAL_AAD: usize = 96;
 
 /// Seals and opens values of one purpose (AES-256-GCM, random nonce). The first of its keys seals, all open.
 #[derive(Debug)]
@@ -166,14 +172,51 @@ impl Sealer {
         )
     }
 
+    /// As [`Self::open_text`], for what is `N` bytes long and sealed for an audience of several parts: each request shows such
+    /// a text, and nothing is allocated for it.
+    pub fn open_short<const N: usize>(
+        &self,
+        audience: &[&str],
+        sealed: &str,
+    ) -> Option<Zeroizing<[u8; N]>> {
+        let mut bytes = [0; MAX_SHORT];
+        // What decodes to another length was not made by `seal`.
+        let length = BASE64_URL_SAFE_NO_PAD.decode_slice(sealed, &mut bytes);
+        if length.ok()? != N + OVERHEAD {
+            return None;
+        }
+        let (&version, rest) = bytes.get(..N + OVERHEAD)?.split_first()?;
+        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;
+        if version != VERSION {
+            return None;
+        }
+        let aad = self.aad_of(audience);
+        let open = |key: &LessSafeKey| {
+            let mut plain = Zeroizing::new([0; MAX_SHORT]);
+            let plain = plain.get_mut(..body.len())?;
+            plain.copy_from_slice(body);
+            let nonce = Nonce::assume_unique_for_key(*nonce);
+            let plain = key.open_in_place(nonce, Aad::from(&aad), plain).ok()?;
+            Some(Zeroizing::new(*plain.first_chunk::<N>()?))
+        };
+        std::iter::once(&self.key)
+            .chain(&self.further)
+            .find_map(open)
+    }
+
     /// Version and purpose have a known length in front of the audience, so that no boundary can slide.
-    fn aad(&self, audience: &str) -> Vec<u8> {
+    fn aad(&self, audience: &str) -> SmallVec<[u8; USUAL_AAD]> {
+        self.aad_of(&[audience])
+    }
+
+    fn aad_of(&self, audience: &[&str]) -> SmallVec<[u8; USUAL_AAD]> {
         let purpose = self.purpose.as_str();
-        let mut aad = Vec::with_capacity(2 + purpose.len() + audience.len());
+        let mut aad = SmallVec::new();
         aad.push(VERSION);
         aad.push(u8::try_from(purpose.len()).unwrap_or(u8::MAX));
-        aad.extend_from_slice(purpose.as_bytes());
-        aad.extend_from_slice(audience.as_bytes());
+        for part in std::iter::once(&purpose).chain(audience) {
+            aad.extend_from_slice(part.as_bytes());
+        }
         aad
     }
 }
@@ -285,6 +328,30 @@ mod tests {
             sealer.seal("a", b"id").unwrap(),
             sealer.seal("a", b"id").unwrap()
         );
+    }
+
+    #[test]
+    fn what_is_short_opens_as_anything_does() {
+        let both = of(&[2, 1]);
+        for sealed_by in [1, 2] {
+            let sealed = of(&[sealed_by]).seal_text("host a", &[7; 32]).unwrap();
+
+            let opened = both.open_short::<32>(&["host", " ", "a"], &sealed);
+            assert_eq!(opened.as_deref(), Some(&[7; 32]));
+            assert!(of(&[3]).open_short::<32>(&["host a"], &sealed).is_none());
+            assert!(both.open_short::<32>(&["host b"], &sealed).is_none());
+            assert!(both.open_short::<31>(&["host a"], &sealed).is_none());
+            assert!(both.open_short::<33>(&["host a"], &sealed).is_none());
+            for end in 0..sealed.len() {
+                assert!(both.open_short::<32>(&["host a"], &sealed[..end]).is_none());
+            }
+            let longer = [&sealed, "A"].concat();
+            assert!(both.open_short::<32>(&["host a"], &longer).is_none());
+            assert!(
+                both.open_short::<32>(&["host a"], &"A".repeat(1_000))
+                    .is_none()
+            );
+        }
     }
 
     /// The sealer of several secrets, by their bytes.

@@ -177,10 +177,9 @@ impl Handles {
 
     /// The session that a handle names, if it was made for this audience.
     pub fn open(&self, handle: &str, audience: Audience<'_>) -> Option<SessionId> {
-        // Longer than any handle: not worth decoding.
-        if handle.len() > 128 {
-            return None;
-        }
-        SessionId::from_bytes(&self.ids.open_text(&audience.text(), handle).ok()?)
+        let (kind, name) = audience.parts();
+        self.ids
+            .open_short(&[kind, " ", name], handle)
+            .map(SessionId)
     }
 }
