@@ -97,47 +97,44 @@ impl Draft {
         };
         let text = &mut self.text;
         text.clear();
-        text.push(b'{');
-        for (name, value) in [
-            ("timestamp", Some(timestamp)),
-            ("level", Some(level)),
-            ("message", Some("decided a request")),
-            ("request_id", Some(line.request_id)),
-            ("dialect", Some(line.dialect)),
-            ("decision", Some(line.decision)),
-            ("reason", Some(line.reason)),
-            ("rule", line.rule),
-            ("session", line.session),
-            ("method", Some(line.method)),
-            ("host", Some(line.host)),
-            ("path", Some(line.path)),
-        ] {
-            if let Some(value) = value {
-                member(text, name, value);
-            }
+        text.extend_from_slice(b"{\"timestamp\":\"");
+        text.extend_from_slice(timestamp.as_bytes());
+        text.extend_from_slice(b"\",\"level\":\"");
+        text.extend_from_slice(level.as_bytes());
+        text.extend_from_slice(b"\",\"message\":\"decided a request\"");
+        member(text, b",\"request_id\":", line.request_id);
+        member(text, b",\"dialect\":", line.dialect);
+        member(text, b",\"decision\":", line.decision);
+        member(text, b",\"reason\":", line.reason);
+        if let Some(rule) = line.rule {
+            member(text, b",\"rule\":", rule);
         }
-        // In place of the last comma.
-        text.pop();
+        if let Some(session) = line.session {
+            member(text, b",\"session\":", session);
+        }
+        member(text, b",\"method\":", line.method);
+        member(text, b",\"host\":", line.host);
+        member(text, b",\"path\":", line.path);
         text.extend_from_slice(b"}\n");
         text
     }
 }
 
-/// `"name":"value",`. Nearly no value has a byte that JSON escapes (RFC 8259 §7).
-fn member(text: &mut Vec<u8>, name: &str, value: &str) {
-    text.push(b'"');
-    text.extend_from_slice(name.as_bytes());
-    text.extend_from_slice(b"\":");
-    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
-    if value.bytes().all(is_plain) {
-        text.push(b'"');
-        text.extend_from_slice(value.as_bytes());
-        text.push(b'"');
-    } else {
+/// A value behind its name. Nearly no value has a byte that JSON escapes (RFC 8259 §7): all are looked at together.
+fn member(text: &mut Vec<u8>, name: &[u8], value: &str) {
+    text.extend_from_slice(name);
+    let is_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    if value
+        .bytes()
+        .fold(false, |any, byte| any | is_escaped(byte))
+    {
         let quoted = serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned());
         text.extend_from_slice(quoted.as_bytes());
+        return;
     }
-    text.push(b',');
+    text.push(b'"');
+    text.extend_from_slice(value.as_bytes());
+    text.push(b'"');
 }
 
 #[cfg(test)]
