@@ -138,13 +138,13 @@ impl Target {
         if raw.len() > MAX_TARGET {
             return Err(AddressError::TooLong);
         }
-        if raw
-            .bytes()
-            .any(|byte| byte <= b' ' || byte >= 0x7f || byte == b'#' || byte == b'\\')
-        {
+        // All bytes are looked at together, here and below: nearly no path has one that ends the search.
+        let is_refused = |byte| byte <= b' ' || byte >= 0x7f || byte == b'#' || byte == b'\\';
+        if raw.bytes().fold(false, |any, byte| any | is_refused(byte)) {
             return Err(AddressError::Byte);
         }
-        let path = raw.split_once('?').map_or(raw, |(path, _)| path);
+        let end = raw.bytes().position(|byte| byte == b'?');
+        let path = raw.get(..end.unwrap_or(raw.len())).unwrap_or(raw);
         let path = canonical(path)?;
         Ok(Self {
             sent: (*path.text != *raw).then(|| raw.into()),
@@ -160,17 +160,22 @@ impl Target {
 
 fn canonical(path: &str) -> Result<CanonicalPath, AddressError> {
     let mut ambiguities = Ambiguities::NONE;
-    if path.contains("//") {
+    let bytes = path.as_bytes();
+    if bytes.windows(2).any(|pair| pair == b"//") {
         ambiguities.insert(Ambiguity::EmptySegment);
     }
-    if path.contains(';') {
+    let kinds = path.bytes().fold(0, |kinds, byte| kinds | kind(byte));
+    if kinds & SEMICOLON != 0 {
         ambiguities.insert(Ambiguity::Semicolon);
     }
-    let text: Box<str> = if path.bytes().all(may_stand) {
+    let text: Box<str> = if kinds & ESCAPED == 0 {
         path.into()
     } else {
         unescape(path, &mut ambiguities)?.into()
     };
+    if kinds & (DOT | ESCAPED) == 0 {
+        return Ok(CanonicalPath { text, ambiguities });
+    }
     if has_dot_segment(&text) {
         return Err(AddressError::DotSegment);
     }
@@ -178,6 +183,21 @@ fn canonical(path: &str) -> Result<CanonicalPath, AddressError> {
         ambiguities.insert(Ambiguity::TrailingDots);
     }
     Ok(CanonicalPath { text, ambiguities })
+}
+
+/// What a byte of a path says of it.
+const ESCAPED: u8 = 1;
+const SEMICOLON: u8 = 2;
+const DOT: u8 = 4;
+
+const fn kind(byte: u8) -> u8 {
+    match byte {
+        b';' => SEMICOLON,
+        b'.' => DOT,
+        b'/' => 0,
+        _ if is_plain(byte) => 0,
+        _ => ESCAPED,
+    }
 }
 
 /// Spells each byte in one way (RFC 3986 §6.2.2): as itself where a path may have it, escaped in upper case otherwise;
@@ -223,12 +243,30 @@ fn unescape(path: &str, ambiguities: &mut Ambiguities) -> Result<String, Address
 
 /// What a path has as itself in its one spelling: `pchar` of RFC 3986 §3.3, without `;`, which is noted when it is
 /// escaped. Applications unescape all of them, so that `/%40x` is `/@x`.
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte)
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b'='
+                | b':'
+                | b'@'
+        )
 }
 
 /// What is left as it is where it was not escaped: the plain bytes, and what structures a path.
-fn may_stand(byte: u8) -> bool {
+const fn may_stand(byte: u8) -> bool {
     is_plain(byte) || matches!(byte, b'/' | b';')
 }
 
