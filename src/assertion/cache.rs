@@ -12,6 +12,7 @@ use std::{
 };
 
 use serde_json::{Map, Value};
+use smallvec::SmallVec;
 
 use super::{AssertionError, AssertionSettings, IdentityHeaders, claims, headers::HeaderPlan};
 use crate::{
@@ -36,19 +37,22 @@ struct Told {
     others: Vec<Minted>,
 }
 
+/// In one place, and in this order: where there are many sessions, each further walk through memory takes longer than all the
+/// rest.
 #[derive(Clone)]
+#[repr(C)]
 struct Minted {
-    /// By which [`Assertions`], and under which key.
+    /// By which [`Assertions`], and under which set of keys.
     by: u64,
-    key: KeyId,
-    host: Box<str>,
+    keys: u64,
     at: Timestamp,
-    headers: IdentityHeaders,
+    host: SmallVec<[u8; USUAL_HOST]>,
     grants: [Option<Grant>; ROUTES],
+    headers: IdentityHeaders,
 }
 
-/// The beginning of a key's id, which is a digest.
-type KeyId = [u8; 16];
+/// As long as most names of hosts are.
+const USUAL_HOST: usize = 40;
 
 /// What the application was told lately of somebody.
 #[derive(Clone, Debug)]
@@ -111,9 +115,9 @@ impl Assertions {
             }
             None => Minted {
                 by: self.number,
-                key: self.key(),
-                host: host.into(),
+                keys: self.keyring.signing_number(),
                 at: now,
+                host: SmallVec::from_slice(host.as_bytes()),
                 headers: self.mint(live, host, now)?,
                 grants: [permit.grant(), None],
             },
@@ -172,7 +176,9 @@ impl Assertions {
         take: impl FnOnce(&Minted) -> R,
     ) -> Option<R> {
         let found = live.notes().read(|told: &Told| {
-            let minted = told.each().find(|minted| *minted.host == *host)?;
+            let minted = told
+                .each()
+                .find(|minted| *minted.host == *host.as_bytes())?;
             self.counts(minted, now).then(|| take(minted))
         });
         found.flatten()
@@ -189,18 +195,12 @@ impl Assertions {
         live.notes().write(Told { latest, others }, now + REUSE);
     }
 
-    fn key(&self) -> KeyId {
-        let signing = self.keyring.signing();
-        let id = signing.id().as_bytes();
-        id.first_chunk().copied().unwrap_or_default()
-    }
-
     /// A clock that was turned back makes an assertion stale too: it would not be valid yet.
     fn counts(&self, minted: &Minted, now: Timestamp) -> bool {
         minted.by == self.number
             && minted.at <= now
             && now.since(minted.at) < REUSE
-            && minted.key == self.key()
+            && minted.keys == self.keyring.signing_number()
     }
 
     fn sign(

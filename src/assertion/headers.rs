@@ -1,9 +1,8 @@
 //! The headers that a proxy copies to the application.
 
-use std::sync::Arc;
-
 use actix_http::header::HeaderValue;
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::{AssertionError, AssertionSettings, HeaderSet, claims};
 use crate::identity::Identity;
@@ -15,7 +14,10 @@ const MAX_VALUE: usize = 8 * 1024;
 /// own in place. Each is as the server writes it, in one piece of memory with the others: it is checked once, when it is
 /// made, and costs no copy when it is told again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdentityHeaders(Arc<[HeaderValue]>);
+pub struct IdentityHeaders(SmallVec<[HeaderValue; USUAL]>);
+
+/// As many headers as most configurations have: these lie where whoever knows them lies.
+const USUAL: usize = 4;
 
 impl IdentityHeaders {
     fn new(values: &[String]) -> Result<Self, AssertionError> {
@@ -31,8 +33,8 @@ impl IdentityHeaders {
     }
 
     /// The values in the order of [`super::Assertions::header_names`], each of visible ASCII and blanks.
-    pub fn values(&self) -> impl Iterator<Item = &HeaderValue> {
-        self.0.iter()
+    pub fn into_values(self) -> impl Iterator<Item = HeaderValue> {
+        self.0.into_iter()
     }
 }
 
@@ -81,7 +83,7 @@ impl HeaderPlan {
     /// The headers about nobody.
     pub(super) fn anonymous(&self) -> IdentityHeaders {
         let nothing = HeaderValue::from_static("");
-        IdentityHeaders(vec![nothing; self.names.len()].into())
+        IdentityHeaders(SmallVec::from_elem(nothing, self.names.len()))
     }
 
     pub(super) fn fill(

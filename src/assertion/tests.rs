@@ -97,8 +97,10 @@ fn told(
     };
     let headers = assertions.headers(&permit, live, now).unwrap();
     let names = assertions.header_names().iter().cloned();
-    let values = headers.values().map(|value| value.to_str().unwrap());
-    names.zip(values.map(str::to_owned)).collect()
+    let values = headers
+        .into_values()
+        .map(|value| value.to_str().unwrap().to_owned());
+    names.zip(values).collect()
 }
 
 fn value<'a>(headers: &'a [(String, String)], name: &str) -> &'a str {

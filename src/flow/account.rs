@@ -59,7 +59,7 @@ impl Account {
         let now = self.clock.now();
         match self.visits.find(credential, audience, now).await? {
             Visit::Person(live) => {
-                let idle_end = self.lifetimes.over_at(live.seen(), live.session());
+                let idle_end = self.lifetimes.over_at(live.seen(), live.session().span());
                 Ok(Some(Profile { live, idle_end }))
             }
             Visit::Nobody | Visit::Unusable => Ok(None),

@@ -16,7 +16,7 @@ use crate::{
     assertion::{AssertionError, Assertions},
     clock::{Clock, Timestamp},
     policy::{AccessRequest, ClientKind, Decision, Policy},
-    session::SessionError,
+    session::{LiveSession, SessionError},
     telemetry::{DecisionLine, DecisionLogger},
 };
 
@@ -211,7 +211,7 @@ impl Authorizer {
                 (Verdict::Forward(headers), "allowed")
             }
         };
-        let session = live.map(|live| live.session().label.as_str());
+        let session = live.map(LiveSession::label);
         self.write(question, &verdict, reason, rule, session, now);
         Ok(Decided { verdict, reason })
     }

@@ -1,6 +1,9 @@
 //! Who is behind a cookie.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use super::{Places, Providers, Role};
 use crate::{
@@ -58,9 +61,14 @@ pub enum Visit {
     Person(Arc<LiveSession>),
 }
 
+/// Numbers of visits.
+static VISITS: AtomicU64 = AtomicU64::new(1);
+
 /// Finds sessions by what browsers show.
 #[derive(Clone)]
 pub struct Visits {
+    /// Unlike that of any others.
+    number: u64,
     places: Places,
     handles: Arc<Handles>,
     sessions: Arc<SessionStore>,
@@ -81,6 +89,7 @@ impl Visits {
         standing: Option<Arc<dyn Standing>>,
     ) -> Self {
         Self {
+            number: VISITS.fetch_add(1, Ordering::Relaxed),
             authenticate: places.authenticate().to_string().into(),
             places,
             handles,
@@ -191,23 +200,26 @@ impl Visits {
     }
 
     fn visit(&self, live: Option<Arc<LiveSession>>) -> Visit {
-        live.filter(|live| self.counts(live.session()))
+        live.filter(|live| self.counts(live))
             .map_or(Visit::Nobody, Visit::Person)
     }
 
     /// Only whom a provider of ours has proved, or, on a gate, the authenticate side that it has now.
-    fn counts(&self, session: &Session) -> bool {
-        let identity = &session.identity;
-        let is_proved = match (&session.parent, self.places.role()) {
-            (None, Role::All | Role::Authenticate) => self.providers.vouch_for(identity),
-            (Some(parent), Role::Gate) => *parent.authenticate == *self.authenticate,
-            (None, Role::Gate) | (Some(_), Role::All | Role::Authenticate) => false,
-        };
-        is_proved
+    fn counts(&self, live: &LiveSession) -> bool {
+        live.is_proved_to(self.number, |session| self.is_proved(session))
             && self
                 .standing
                 .as_ref()
-                .is_none_or(|standing| standing.stands(identity))
+                .is_none_or(|standing| standing.stands(&live.session().identity))
+    }
+
+    /// The same each time: providers and places are never others.
+    fn is_proved(&self, session: &Session) -> bool {
+        match (&session.parent, self.places.role()) {
+            (None, Role::All | Role::Authenticate) => self.providers.vouch_for(&session.identity),
+            (Some(parent), Role::Gate) => *parent.authenticate == *self.authenticate,
+            (None, Role::Gate) | (Some(_), Role::All | Role::Authenticate) => false,
+        }
     }
 }
 

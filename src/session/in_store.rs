@@ -15,7 +15,7 @@ use std::{
     ops::Deref,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -25,24 +25,21 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tracing::warn;
 
+use self::cookie_mode::{MOST_ENDINGS, Source};
+pub(super) use self::upkeep::Upkeep;
 pub use self::upkeep::{Answered, Asking, Kept, LEASE, TRIES, Turn};
-use self::{
-    cookie_mode::{MOST_ENDINGS, Source},
-    upkeep::Upkeep,
-};
 use super::{
     Beginning, Session, SessionBounds, SessionError, SessionId, SessionSettings, Whose,
     ending::{self, Endings, Name},
     lifetime::Longest,
     listing::Listing,
+    live::LiveSession,
     near::{Mark, Near},
-    notes::Notes,
     refreshed::Agenda,
 };
 use crate::{
     clock::{Clock, Timestamp},
     crypto::Keyring,
-    identity::{Identity, Stay},
     store::{Change, Changes, Key, Renewal, Store, StoreError},
 };
 
@@ -77,111 +74,6 @@ struct Record {
     longest_rest: i64,
     /// Whether there is a record of what the provider gave.
     is_granted: bool,
-}
-
-/// A session in use.
-#[derive(Debug)]
-pub struct LiveSession {
-    id: SessionId,
-    key: Key,
-    session: Session,
-    version: u64,
-    upkeep: Upkeep,
-    seen: AtomicI64,
-    stored_seen: AtomicI64,
-    notes: Notes,
-    /// As the list says.
-    listed_seen: AtomicI64,
-    longest_rest: AtomicI64,
-}
-
-impl LiveSession {
-    /// Somebody for whom a token speaks, at `now` and until `ends`. It is in no store: nobody else ever finds it, and no two
-    /// of them are one in a cache.
-    pub fn of_token(
-        identity: Identity,
-        label: &str,
-        now: Timestamp,
-        ends: Timestamp,
-    ) -> Result<Self, SessionError> {
-        let id = SessionId::new()?;
-        Ok(Self {
-            key: id.token_key(),
-            id,
-            session: Session {
-                label: label.to_owned(),
-                identity,
-                signed_in: now,
-                ends,
-                stay: Stay::Usual,
-                parent: None,
-            },
-            version: 0,
-            upkeep: Upkeep::default(),
-            seen: AtomicI64::new(now.seconds()),
-            stored_seen: AtomicI64::new(now.seconds()),
-            notes: Notes::new(),
-            listed_seen: AtomicI64::new(now.seconds()),
-            longest_rest: AtomicI64::new(0),
-        })
-    }
-
-    /// Whether a token speaks for somebody here, of whose login nothing else is known: [`Session::signed_in`] is when the token
-    /// was first seen.
-    pub fn is_of_token(&self) -> bool {
-        self.key != self.id.key()
-    }
-
-    /// The login.
-    pub const fn session(&self) -> &Session {
-        &self.session
-    }
-
-    /// The id, for further handles.
-    pub const fn id(&self) -> &SessionId {
-        &self.id
-    }
-
-    /// What it is found by; names it in caches.
-    pub const fn key(&self) -> &Key {
-        &self.key
-    }
-
-    /// Counts what the provider has said of its owner since the login: whatever was made for an earlier one is stale.
-    pub const fn version(&self) -> u64 {
-        self.version
-    }
-
-    /// What decisions have found out from it.
-    pub const fn notes(&self) -> &Notes {
-        &self.notes
-    }
-
-    /// When it was last used.
-    pub fn seen(&self) -> Timestamp {
-        Timestamp::from_seconds(self.seen.load(Ordering::Acquire))
-    }
-
-    /// The longest time since the login for which nobody used it, on any host.
-    pub fn longest_rest(&self) -> Duration {
-        let seconds = self.longest_rest.load(Ordering::Relaxed);
-        Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
-    }
-
-    /// Somebody uses it. A clock that was turned back puts nothing off.
-    fn use_at(&self, now: Timestamp) {
-        // Most requests come in the second of another one, and write nothing.
-        let before = self.seen.load(Ordering::Acquire);
-        if now.seconds() <= before {
-            return;
-        }
-        // First the rest, then the use that ended it: whoever sees the use sees the rest.
-        let rest = now.seconds().saturating_sub(before);
-        if rest > self.longest_rest.load(Ordering::Relaxed) {
-            self.longest_rest.fetch_max(rest, Ordering::Relaxed);
-        }
-        self.seen.fetch_max(now.seconds(), Ordering::Release);
-    }
 }
 
 #[derive(Clone)]
@@ -324,18 +216,7 @@ impl SessionStore {
         self.endings.signed_in(session.signed_in);
         // Before the session: it is nothing without it.
         let upkeep = self.keep_grant(&id, grant, session.ends, now).await?;
-        let live = Arc::new(LiveSession {
-            key: id.key(),
-            id,
-            session,
-            version: 0,
-            upkeep,
-            seen: AtomicI64::new(now.seconds()),
-            stored_seen: AtomicI64::new(now.seconds()),
-            notes: Notes::new(),
-            listed_seen: AtomicI64::new(now.seconds()),
-            longest_rest: AtomicI64::new(0),
-        });
+        let live = Arc::new(LiveSession::new(id, session, upkeep, now));
         let key = live.key;
         let mut mark = self.near.mark();
         mark.add(&key);
@@ -435,7 +316,7 @@ impl SessionStore {
         if live.upkeep.lapses.is_some_and(|at| at <= now) {
             return false;
         }
-        if now >= self.settings.over_at(seen, &live.session) {
+        if now >= self.settings.over_at(seen, live.span) {
             // Whoever was told so stays out, even when the clock is turned back.
             self.cache.pin().insert(live.key, Entry::Ended(now));
             return false;
@@ -755,19 +636,8 @@ impl SessionStore {
         if self.ended_in_store(&names, &record.session, now).await? {
             return Ok(None);
         }
-        let seen = record.seen.seconds();
-        let live = LiveSession {
-            id: id.clone(),
-            key,
-            session: record.session,
-            version,
-            upkeep,
-            seen: AtomicI64::new(seen),
-            stored_seen: AtomicI64::new(seen),
-            notes: Notes::new(),
-            listed_seen: AtomicI64::new(seen),
-            longest_rest: AtomicI64::new(record.longest_rest),
-        };
+        let live = LiveSession::new(id.clone(), record.session, upkeep, record.seen)
+            .with_past(version, record.longest_rest);
         let Ok(live) = self.keep(key, Arc::new(live), &mark) else {
             return Ok(None);
         };
@@ -871,7 +741,7 @@ impl SessionStore {
             version: VERSION,
             session: live.session.clone(),
             seen,
-            longest_rest: live.longest_rest.load(Ordering::Relaxed),
+            longest_rest: live.rest(),
             is_granted: live.upkeep.is_granted,
         };
         let value = self
@@ -881,7 +751,7 @@ impl SessionStore {
         Ok(Renewal {
             key: live.id.key(),
             value,
-            until: self.settings.over_at(seen, &live.session),
+            until: self.settings.over_at(seen, live.span),
         })
     }
 
@@ -940,8 +810,8 @@ impl SessionStore {
             Entry::Ending => true,
             Entry::Ended(at) => now.since(*at) < ENDED_MEMORY,
             Entry::Live(session) => {
-                session.notes.forget(now);
-                now < self.settings.over_at(session.seen(), &session.session)
+                session.notes().forget(now);
+                now < self.settings.over_at(session.seen(), session.span)
             }
         });
         let bound = self.bound.load(Ordering::Relaxed);
@@ -964,49 +834,5 @@ impl SessionStore {
             Entry::Live(session) => session.seen() >= oldest_kept,
             Entry::Ending | Entry::Ended(_) => true,
         });
-    }
-}
-
-#[cfg(test)]
-mod attack {
-    use super::*;
-
-    #[test]
-    fn nobody_sees_a_use_without_the_rest_before_it() {
-        let start = Timestamp::from_seconds(1_700_000_000);
-        let now = start + Duration::from_hours(1);
-        let mut slips = 0;
-        for _ in 0..200_000 {
-            let live = LiveSession::of_token(
-                Identity {
-                    provider: String::new(),
-                    issuer: String::new(),
-                    subject: String::new(),
-                    user: None,
-                    email: None,
-                    name: None,
-                    groups: Vec::new(),
-                    claims: crate::identity::Claims::default(),
-                },
-                "l",
-                start,
-                now,
-            )
-            .unwrap();
-            let go = std::sync::Barrier::new(2);
-            std::thread::scope(|scope| {
-                let ask = || {
-                    go.wait();
-                    live.use_at(now);
-                    live.longest_rest() < Duration::from_hours(1)
-                };
-                let other = scope.spawn(ask);
-                slips += usize::from(ask()) + usize::from(other.join().unwrap());
-            });
-            if slips > 0 {
-                break;
-            }
-        }
-        assert_eq!(slips, 0);
     }
 }

@@ -94,15 +94,31 @@ impl StoreKind {
     }
 }
 
+/// What of a login says how long it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    signed_in: Timestamp,
+    ends: Timestamp,
+    stay: Stay,
+}
+
+impl Session {
+    /// What says how long it lasts.
+    pub const fn span(&self) -> Span {
+        Span {
+            signed_in: self.signed_in,
+            ends: self.ends,
+            stay: self.stay,
+        }
+    }
+}
+
 impl SessionSettings {
     /// When a session that was last used at `seen` is over, if nobody uses it again.
-    pub fn over_at(&self, seen: Timestamp, session: &Session) -> Timestamp {
-        let (idle, absolute) = self.limits(session.stay);
+    pub fn over_at(&self, seen: Timestamp, span: Span) -> Timestamp {
+        let (idle, absolute) = self.limits(span.stay);
         // A limit that was lowered since the login holds for it too.
-        session
-            .ends
-            .min(session.signed_in + absolute)
-            .min(seen + idle)
+        span.ends.min(span.signed_in + absolute).min(seen + idle)
     }
 
     /// How long a session lasts that begins now.
@@ -169,20 +185,24 @@ mod tests {
     #[test]
     fn only_who_has_asked_for_it_is_remembered_for_longer() {
         let settings = settings(Some(LONG));
-        let over = |stay| settings.over_at(NOW, &session(stay, NOW + settings.absolute_of(stay)));
+        let over =
+            |stay| settings.over_at(NOW, session(stay, NOW + settings.absolute_of(stay)).span());
 
         assert_eq!(over(Stay::Usual), NOW + Duration::from_hours(1));
         assert_eq!(over(Stay::Remembered), NOW + Duration::from_hours(24));
         let late = NOW + Duration::from_hours(719);
         let remembered = session(Stay::Remembered, NOW + LONG.absolute);
-        assert_eq!(settings.over_at(late, &remembered), NOW + LONG.absolute);
+        assert_eq!(
+            settings.over_at(late, remembered.span()),
+            NOW + LONG.absolute
+        );
     }
 
     #[test]
     fn nobody_is_remembered_any_more_where_that_is_taken_back() {
         let remembered = session(Stay::Remembered, NOW + LONG.absolute);
 
-        let over = settings(None).over_at(NOW, &remembered);
+        let over = settings(None).over_at(NOW, remembered.span());
 
         assert_eq!(over, NOW + Duration::from_hours(1));
     }

@@ -12,6 +12,7 @@ mod in_cookie;
 mod in_store;
 mod lifetime;
 mod listing;
+mod live;
 mod near;
 mod notes;
 mod pieces;
@@ -26,9 +27,10 @@ pub use self::{
     bounds::SessionBounds,
     ending::Whose,
     handle::{Audience, Handles, SessionId},
-    in_store::{Answered, Asking, InMemory, Kept, LEASE, LiveSession, SessionStore, TRIES, Turn},
+    in_store::{Answered, Asking, InMemory, Kept, LEASE, SessionStore, TRIES, Turn},
     lifetime::{InCookies, RefreshSettings, RememberMe, Revocations, SessionSettings, StoreKind},
     listing::{Client, Cursor, Listed, Page, Selection},
+    live::LiveSession,
     notes::Notes,
     pieces::{MAX_PIECES, PIECE, Pieces},
     refreshed::Due,

@@ -9,46 +9,54 @@ use std::{
     any::Any,
     fmt,
     sync::{
-        Arc,
+        PoisonError, RwLock,
         atomic::{AtomicI64, Ordering},
     },
 };
 
-use arc_swap::ArcSwapOption;
-
 use crate::clock::Timestamp;
 
-/// One value of a type that only its writer knows, until a time.
+/// One value of a type that only its writer knows, until a time. The lock is held for as long as it takes to look: two look
+/// at once only where two requests of one session are answered at once.
 pub struct Notes {
-    value: ArcSwapOption<Box<dyn Any + Send + Sync>>,
+    value: RwLock<Option<Box<dyn Any + Send + Sync>>>,
     until: AtomicI64,
 }
 
 impl Notes {
-    pub(super) fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
-            value: ArcSwapOption::empty(),
+            value: RwLock::new(None),
             until: AtomicI64::new(i64::MIN),
         }
     }
 
     /// Looks at what was written, if that is a `T`.
     pub fn read<T: 'static, R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
-        let value = self.value.load();
+        let value = self.value.read().unwrap_or_else(PoisonError::into_inner);
         value.as_ref()?.downcast_ref().map(look)
     }
 
     /// Writes in place of what was there. From `until` on a sweep may wipe it out.
     pub fn write(&self, value: impl Any + Send + Sync, until: Timestamp) {
-        self.value.store(Some(Arc::new(Box::new(value))));
+        self.put(Some(Box::new(value)));
         self.until.store(until.seconds(), Ordering::Relaxed);
     }
 
     /// Forgets what is of no use any more.
     pub(super) fn forget(&self, now: Timestamp) {
-        if self.until.load(Ordering::Relaxed) <= now.seconds() && self.value.load().is_some() {
-            self.value.store(None);
+        let is_over = self.until.load(Ordering::Relaxed) <= now.seconds();
+        if is_over && self.until.swap(i64::MAX, Ordering::Relaxed) != i64::MAX {
+            self.put(None);
         }
+    }
+
+    fn put(&self, value: Option<Box<dyn Any + Send + Sync>>) {
+        let mut place = self.value.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *place, value);
+        drop(place);
+        // What it takes to drop it, nobody waits for.
+        drop(before);
     }
 }
 

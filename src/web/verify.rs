@@ -404,13 +404,13 @@ impl Decider {
     /// passes cookies on alike.
     fn write(&self, reply: Reply, reference: &str) -> Result<HttpResponse, VerifyError> {
         let status = StatusCode::from_u16(reply.status).map_err(|_| VerifyError::Reply)?;
-        if let Some(identity) = &reply.identity {
+        if let Some(identity) = reply.identity {
             let mut response = HttpResponse::new(status);
             let headers = response.headers_mut();
             headers.insert(header::CACHE_CONTROL, NO_STORE);
             headers.insert(header::VARY, VARY);
-            for (name, value) in self.names.iter().zip(identity.values()) {
-                headers.insert(name.clone(), value.clone());
+            for (name, value) in self.names.iter().zip(identity.into_values()) {
+                headers.insert(name.clone(), value);
             }
             return Ok(response);
         }

@@ -127,7 +127,7 @@ impl Gate {
         };
         let decided = self.authorizer.authorize(question).await.unwrap();
         let told = match decided.verdict {
-            Verdict::Forward(headers) => headers.values().next().unwrap().clone(),
+            Verdict::Forward(headers) => headers.into_values().next().unwrap(),
             Verdict::Challenge(_) | Verdict::Refuse(_) => return (decided.reason, String::new()),
         };
         (decided.reason, told.to_str().unwrap().to_owned())

@@ -235,10 +235,11 @@ impl SessionStore {
         };
         let session = &listed.session;
         let is_over = match seen {
-            Some(seen) => now >= self.settings.over_at(seen, session),
+            Some(seen) => now >= self.settings.over_at(seen, session.span()),
             None => {
                 // Its record is there until nobody has used it for too long. What the list knows of that is older.
-                now >= self.settings.over_at(now, session) || self.is_gone(&listed, now).await?
+                now >= self.settings.over_at(now, session.span())
+                    || self.is_gone(&listed, now).await?
             }
         };
         if let Some(seen) = seen {

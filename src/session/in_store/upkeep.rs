@@ -5,14 +5,13 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::try_join;
 use tracing::warn;
 
-use super::{Entry, LiveSession, SessionStore, Source, ending};
+use super::{Entry, SessionStore, Source, ending};
 use crate::{
     clock::Timestamp,
     identity::{Grant, Identity, Proved, Way},
     session::{
         Session, SessionError, SessionId,
         handle::{GRANT, SESSION},
-        notes::Notes,
         refreshed::{Due, Refreshed},
     },
     store::{Key, Renewal},
@@ -26,7 +25,7 @@ pub const TRIES: u32 = 4;
 
 /// What a session in use has of its grant.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Upkeep {
+pub(in crate::session) struct Upkeep {
     /// Whether there is a grant: without its record the session cannot be read.
     pub is_granted: bool,
     /// From when on it does not count, unless the provider says something more.
@@ -107,31 +106,6 @@ pub enum Kept {
     Overtaken,
     /// The session is over.
     Over,
-}
-
-impl LiveSession {
-    /// The same session, with what has been said since.
-    fn refreshed(&self, refreshed: &Refreshed, upkeep: Upkeep) -> Self {
-        let mut session = self.session.clone();
-        if let Some(identity) = &refreshed.identity {
-            session.identity = identity.clone();
-        }
-        let copied = |of: &std::sync::atomic::AtomicI64| {
-            std::sync::atomic::AtomicI64::new(of.load(std::sync::atomic::Ordering::Relaxed))
-        };
-        Self {
-            id: self.id.clone(),
-            key: self.key,
-            session,
-            version: refreshed.count,
-            upkeep,
-            seen: copied(&self.seen),
-            stored_seen: copied(&self.stored_seen),
-            longest_rest: copied(&self.longest_rest),
-            notes: Notes::new(),
-            listed_seen: copied(&self.listed_seen),
-        }
-    }
 }
 
 impl SessionStore {
@@ -271,7 +245,7 @@ impl SessionStore {
             self.near.changed(&grant_key);
             self.drop_one(key);
         }
-        if now >= self.settings.over_at(seen, &session) {
+        if now >= self.settings.over_at(seen, session.span()) {
             return Ok(Turn::Gone);
         }
         if let Some(identity) = &refreshed.identity {
@@ -370,7 +344,10 @@ impl SessionStore {
         let upkeep = self.upkeep(refreshed);
         // What has ended meanwhile stays so.
         self.cache.pin().update(key, |entry| match entry {
-            Entry::Live(live) => Entry::Live(Arc::new(live.refreshed(refreshed, upkeep))),
+            Entry::Live(live) => {
+                let identity = refreshed.identity.as_ref();
+                Entry::Live(Arc::new(live.renewed(identity, upkeep, refreshed.count)))
+            }
             Entry::Ending => Entry::Ending,
             Entry::Ended(at) => Entry::Ended(*at),
         });

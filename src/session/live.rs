@@ -1,0 +1,240 @@
+//! A session in use.
+//!
+//! # Why
+//! Where there are many sessions, a decision costs above all what it fetches from far away in memory. What each decision
+//! looks at stands together at the beginning, and in this order; what is seldom looked at comes behind it.
+
+use std::{
+    sync::atomic::{AtomicI64, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use super::{Session, SessionError, SessionId, in_store::Upkeep, lifetime::Span, notes::Notes};
+use crate::{
+    clock::Timestamp,
+    identity::{Identity, Stay},
+    store::Key,
+};
+
+/// The length of nearly every label.
+const LABEL: usize = 36;
+
+/// A session in use.
+#[derive(Debug)]
+#[repr(C)]
+pub struct LiveSession {
+    pub(super) upkeep: Upkeep,
+    pub(super) span: Span,
+    seen: AtomicI64,
+    longest_rest: AtomicI64,
+    proved_to: AtomicU64,
+    notes: Notes,
+    /// The session's, if it has this length: there it is another walk through memory.
+    label: [u8; LABEL],
+    pub(super) key: Key,
+    pub(super) session: Session,
+    pub(super) id: SessionId,
+    pub(super) version: u64,
+    pub(super) stored_seen: AtomicI64,
+    /// As the list says.
+    pub(super) listed_seen: AtomicI64,
+}
+
+impl LiveSession {
+    /// A session that was last used then, and about whose owner nothing was said since the login.
+    pub(super) fn new(id: SessionId, session: Session, upkeep: Upkeep, seen: Timestamp) -> Self {
+        let seen = seen.seconds();
+        Self {
+            upkeep,
+            span: session.span(),
+            seen: AtomicI64::new(seen),
+            longest_rest: AtomicI64::new(0),
+            proved_to: AtomicU64::new(0),
+            notes: Notes::new(),
+            label: session.label.as_bytes().try_into().unwrap_or([0; LABEL]),
+            key: id.key(),
+            session,
+            id,
+            version: 0,
+            stored_seen: AtomicI64::new(seen),
+            listed_seen: AtomicI64::new(seen),
+        }
+    }
+
+    /// The same, with what a store knows of its past.
+    pub(super) fn with_past(mut self, version: u64, longest_rest: i64) -> Self {
+        self.version = version;
+        self.longest_rest = AtomicI64::new(longest_rest);
+        self
+    }
+
+    /// Somebody for whom a token speaks, at `now` and until `ends`. It is in no store: nobody else ever finds it, and no two
+    /// of them are one in a cache.
+    pub fn of_token(
+        identity: Identity,
+        label: &str,
+        now: Timestamp,
+        ends: Timestamp,
+    ) -> Result<Self, SessionError> {
+        let id = SessionId::new()?;
+        let key = id.token_key();
+        let session = Session {
+            label: label.to_owned(),
+            identity,
+            signed_in: now,
+            ends,
+            stay: Stay::Usual,
+            parent: None,
+        };
+        let live = Self::new(id, session, Upkeep::default(), now);
+        Ok(Self { key, ..live })
+    }
+
+    /// The same session, about whose owner something was said for the `version`th time.
+    pub(super) fn renewed(
+        &self,
+        identity: Option<&Identity>,
+        upkeep: Upkeep,
+        version: u64,
+    ) -> Self {
+        let mut session = self.session.clone();
+        if let Some(identity) = identity {
+            session.identity = identity.clone();
+        }
+        let copied = |of: &AtomicI64| AtomicI64::new(of.load(Ordering::Relaxed));
+        Self {
+            seen: copied(&self.seen),
+            longest_rest: copied(&self.longest_rest),
+            stored_seen: copied(&self.stored_seen),
+            listed_seen: copied(&self.listed_seen),
+            version,
+            ..Self::new(self.id.clone(), session, upkeep, self.seen())
+        }
+    }
+
+    /// Whether a token speaks for somebody here, of whose login nothing else is known: [`Session::signed_in`] is when the token
+    /// was first seen.
+    pub fn is_of_token(&self) -> bool {
+        self.key != self.id.key()
+    }
+
+    /// The login.
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// What everybody may call it.
+    pub fn label(&self) -> &str {
+        match std::str::from_utf8(&self.label) {
+            Ok(label) if self.label != [0; LABEL] => label,
+            _ => &self.session.label,
+        }
+    }
+
+    /// The id, for further handles.
+    pub const fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// What it is found by; names it in caches.
+    pub const fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Counts what the provider has said of its owner since the login: whatever was made for an earlier one is stale.
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What decisions have found out from it.
+    pub const fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// Whether `proves` says that its owner was proved by somebody who may: asked once by each who asks under a `number` of
+    /// their own, above zero, and answers the same each time.
+    pub fn is_proved_to(&self, number: u64, proves: impl FnOnce(&Session) -> bool) -> bool {
+        if self.proved_to.load(Ordering::Relaxed) == number {
+            return true;
+        }
+        let is_proved = proves(&self.session);
+        if is_proved {
+            self.proved_to.store(number, Ordering::Relaxed);
+        }
+        is_proved
+    }
+
+    /// When it was last used.
+    pub fn seen(&self) -> Timestamp {
+        Timestamp::from_seconds(self.seen.load(Ordering::Acquire))
+    }
+
+    /// The longest time since the login for which nobody used it, on any host.
+    pub fn longest_rest(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.rest()).unwrap_or(0))
+    }
+
+    /// The same, in seconds.
+    pub(super) fn rest(&self) -> i64 {
+        self.longest_rest.load(Ordering::Relaxed)
+    }
+
+    /// Somebody uses it. A clock that was turned back puts nothing off.
+    pub(super) fn use_at(&self, now: Timestamp) {
+        // Most requests come in the second of another one, and write nothing.
+        let before = self.seen.load(Ordering::Acquire);
+        if now.seconds() <= before {
+            return;
+        }
+        // First the rest, then the use that ended it: whoever sees the use sees the rest.
+        let rest = now.seconds().saturating_sub(before);
+        if rest > self.longest_rest.load(Ordering::Relaxed) {
+            self.longest_rest.fetch_max(rest, Ordering::Relaxed);
+        }
+        self.seen.fetch_max(now.seconds(), Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_sees_a_use_without_the_rest_before_it() {
+        let start = Timestamp::from_seconds(1_700_000_000);
+        let now = start + Duration::from_hours(1);
+        let mut slips = 0;
+        for _ in 0..200_000 {
+            let live = LiveSession::of_token(
+                Identity {
+                    provider: String::new(),
+                    issuer: String::new(),
+                    subject: String::new(),
+                    user: None,
+                    email: None,
+                    name: None,
+                    groups: Vec::new(),
+                    claims: crate::identity::Claims::default(),
+                },
+                "l",
+                start,
+                now,
+            )
+            .unwrap();
+            let go = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                let ask = || {
+                    go.wait();
+                    live.use_at(now);
+                    live.longest_rest() < Duration::from_hours(1)
+                };
+                let other = scope.spawn(ask);
+                slips += usize::from(ask()) + usize::from(other.join().unwrap());
+            });
+            if slips > 0 {
+                break;
+            }
+        }
+        assert_eq!(slips, 0);
+    }
+}
