@@ -26,6 +26,9 @@ pub(super) const MOST_ENDINGS: usize = 100_000;
 const SETTLED: Duration = Duration::from_mins(10);
 /// How long a session may be on its way to another host: a little longer than the handoff that names it.
 const TRANSIT: Duration = Duration::from_mins(7);
+/// How far ahead of this clock somebody can have signed in: by another machine's clock, and after an end that counts as far
+/// ahead itself.
+const AHEAD: Duration = Duration::from_secs(CLOCKS.as_secs() + 5);
 /// The longest limit that can be configured.
 const LONGEST: Duration = Duration::from_hours(400 * 24);
 /// How long a floor stays, with every ending that it stands for.
@@ -97,8 +100,8 @@ impl SessionStore {
         }
     }
 
-    /// The moment until which everybody's session has ended: now, if the store has lost it. Who signs in then counts from
-    /// the next second on.
+    /// The moment until which everybody's session has ended: a little later than now, if the store has lost it, since who
+    /// has signed in until now may have done so a little later too. Who signs in then counts all the same.
     pub(super) async fn floor(&self, now: Timestamp) -> Result<Timestamp, SessionError> {
         let name = Whose::Everybody.key();
         let kept = self.store.get(name, now).await?;
@@ -108,15 +111,16 @@ impl SessionStore {
         warn!(
             "what has ended is not in the store any more: who signed in until now signs in again"
         );
-        let Renewal { key, value, until } = ending::record(name, now, FOREVER);
+        let floor = self.endings.moment(now + AHEAD);
+        let Renewal { key, value, until } = ending::record(name, floor, FOREVER);
         if kept.is_some() {
             // Damaged.
             self.store.put(key, value, until).await?;
         } else if !self.store.put_new(key, value, until, now).await? {
             let kept = self.store.get(name, now).await?;
-            return Ok(kept.as_deref().and_then(ending::moment).unwrap_or(now));
+            return Ok(kept.as_deref().and_then(ending::moment).unwrap_or(floor));
         }
-        Ok(now)
+        Ok(floor)
     }
 
     /// The moment of an end at `now`: one of somebody who signed in when the list had just been lost, on any machine, too.

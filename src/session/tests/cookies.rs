@@ -735,3 +735,27 @@ async fn the_floor_stands_for_endings_of_who_signed_in_by_a_clock_that_is_ahead(
 
     assert!(!Process::on(&store).lets_in(&cookie, now).await);
 }
+
+#[tokio::test]
+async fn who_signed_in_just_before_the_list_was_lost_signs_in_again() {
+    let store: Arc<MemoryStore> = Arc::default();
+    let first = Process::on(&store);
+    let (_, early) = first.sign_in(ann(), START).await;
+    let person = Whose::Person {
+        issuer: "https://idp.example.com",
+        subject: "u1",
+    };
+    first.sessions.end_all(person, START).await.unwrap();
+    let (_, late) = first.sign_in(ann(), START).await;
+    assert!(Process::on(&store).lets_in(&late, START).await);
+
+    let soon = START + seconds(3);
+    store.remove(Whose::Everybody.key()).await.unwrap();
+
+    let restarted = Process::on(&store);
+    for cookie in [&early, &late] {
+        assert!(!restarted.lets_in(cookie, soon).await);
+    }
+    let (_, again) = restarted.sign_in(ann(), soon).await;
+    assert!(restarted.lets_in(&again, soon).await);
+}
