@@ -3,7 +3,8 @@
 //! # Why
 //! Whoever logs must not wait for whoever reads. Lines gather in memory, and a thread hands them to the system together,
 //! a moment later. Waking that thread for each line would cost more than the decision that the line is about, so that it
-//! is woken by the first line alone, and then lets others gather.
+//! is woken by the first line alone, and then lets others gather; but not more than lie near to the processor, or each
+//! line would travel to memory and back.
 
 use std::{
     io::{self, Write},
@@ -15,6 +16,8 @@ use std::{
 
 /// How long lines gather.
 const GATHER: Duration = Duration::from_millis(50);
+/// Bytes that gather at most before they are handed out.
+const ENOUGH: usize = 64 * 1024;
 /// Bytes that wait at most while the reader is slow. Beyond that, lines are left out and counted.
 const WAITING: usize = 4 * 1024 * 1024;
 
@@ -28,7 +31,8 @@ struct Waiting {
 #[derive(Debug, Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
-    first_line: Condvar,
+    /// There is a first line, or enough of them, or there will be no more.
+    changed: Condvar,
 }
 
 impl Shared {
@@ -49,11 +53,12 @@ impl Lines {
             waiting.left_out += 1;
             return false;
         }
-        let is_first = waiting.lines.is_empty();
+        let before = waiting.lines.len();
         waiting.lines.extend_from_slice(line);
+        let after = waiting.lines.len();
         drop(waiting);
-        if is_first {
-            self.0.first_line.notify_one();
+        if before == 0 || (before < ENOUGH && after >= ENOUGH) {
+            self.0.changed.notify_one();
         }
         true
     }
@@ -95,17 +100,18 @@ pub fn gather(output: impl Write + Send + 'static) -> (Lines, LineWriter) {
 fn write_out(shared: &Shared, mut output: impl Write) {
     let mut lines = Vec::new();
     loop {
-        let mut waiting = shared
-            .first_line
+        let waiting = shared
+            .changed
             .wait_while(shared.lock(), |waiting| {
                 waiting.lines.is_empty() && !waiting.is_over
             })
             .unwrap_or_else(PoisonError::into_inner);
-        if !waiting.is_over {
-            drop(waiting);
-            thread::sleep(GATHER);
-            waiting = shared.lock();
-        }
+        let (mut waiting, _) = shared
+            .changed
+            .wait_timeout_while(waiting, GATHER, |waiting| {
+                waiting.lines.len() < ENOUGH && !waiting.is_over
+            })
+            .unwrap_or_else(PoisonError::into_inner);
         let is_over = waiting.is_over;
         let left_out = mem::take(&mut waiting.left_out);
         mem::swap(&mut waiting.lines, &mut lines);
@@ -129,7 +135,7 @@ fn write_out(shared: &Shared, mut output: impl Write) {
 impl Drop for LineWriter {
     fn drop(&mut self) {
         self.shared.lock().is_over = true;
-        self.shared.first_line.notify_one();
+        self.shared.changed.notify_one();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -174,15 +180,19 @@ mod tests {
     fn what_does_not_fit_is_counted() {
         let paper = Paper::default();
         let (lines, writer) = gather(paper.clone());
+        // Nobody reads: what is handed out first is under way.
+        let held = paper.0.lock().unwrap();
+        lines.push(b"first\n");
+        while !lines.0.lock().lines.is_empty() {
+            thread::yield_now();
+        }
 
-        let long = vec![b'x'; WAITING - 1];
-        lines.push(&long);
-        lines.push(b"too much\n");
+        assert!(lines.push(&vec![b'x'; WAITING - 1]));
+        assert!(!lines.push(b"too much\n"));
+        drop(held);
         drop(writer);
 
         let written = paper.0.lock().unwrap();
-        assert!(
-            String::from_utf8_lossy(&written[WAITING - 1..]).contains("1 log lines were left out")
-        );
+        assert!(String::from_utf8_lossy(&written[WAITING..]).contains("1 log lines were left out"));
     }
 }
