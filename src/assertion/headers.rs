@@ -1,8 +1,6 @@
 //! The headers that a proxy copies to the application.
 
-use actix_http::header::HeaderValue;
-use bytes::Bytes;
-use smallvec::SmallVec;
+use std::sync::Arc;
 
 use super::{AssertionError, AssertionSettings, HeaderSet, claims};
 use crate::identity::Identity;
@@ -11,30 +9,31 @@ use crate::identity::Identity;
 const MAX_VALUE: usize = 8 * 1024;
 
 /// A value for every configured header, empty where there is none: a header that is left out would leave the client's
-/// own in place. Each is as the server writes it, in one piece of memory with the others: it is checked once, when it is
-/// made, and costs no copy when it is told again.
+/// own in place. They are made ready once, as lines of HTTP/1 that go out as they are, in one piece of memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdentityHeaders(SmallVec<[HeaderValue; USUAL]>);
-
-/// As many headers as most configurations have: these lie where whoever knows them lies.
-const USUAL: usize = 4;
+pub struct IdentityHeaders(Arc<[u8]>);
 
 impl IdentityHeaders {
-    fn new(values: &[String]) -> Result<Self, AssertionError> {
-        let text = Bytes::from(values.concat());
-        let mut start = 0;
-        let values = values.iter().map(|value| {
-            let end = start + value.len();
-            let value = text.slice(start..end);
-            start = end;
-            HeaderValue::from_maybe_shared(value).map_err(|_| AssertionError::Value)
-        });
-        Ok(Self(values.collect::<Result<_, _>>()?))
+    fn new<'a>(headers: impl Iterator<Item = (&'a String, String)>) -> Self {
+        let mut lines = Vec::new();
+        for (name, value) in headers {
+            for part in [name, ": ", &value, "\r\n"] {
+                lines.extend_from_slice(part.as_bytes());
+            }
+        }
+        Self(lines.into())
     }
 
-    /// The values in the order of [`super::Assertions::header_names`], each of visible ASCII and blanks.
-    pub fn into_values(self) -> impl Iterator<Item = HeaderValue> {
-        self.0.into_iter()
+    /// The lines, in the order of [`super::Assertions::header_names`], each with its end.
+    pub fn as_lines(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Each name and its value.
+    #[cfg(test)]
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let lines = std::str::from_utf8(&self.0).unwrap_or_default();
+        lines.lines().filter_map(|line| line.split_once(": "))
     }
 }
 
@@ -82,8 +81,7 @@ impl HeaderPlan {
 
     /// The headers about nobody.
     pub(super) fn anonymous(&self) -> IdentityHeaders {
-        let nothing = HeaderValue::from_static("");
-        IdentityHeaders(SmallVec::from_elem(nothing, self.names.len()))
+        IdentityHeaders::new(self.names.iter().map(|name| (name, String::new())))
     }
 
     pub(super) fn fill(
@@ -95,7 +93,13 @@ impl HeaderPlan {
             Source::Assertion => assertion.to_owned(),
             Source::Claim(claim) => header_value(identity, claim),
         });
-        IdentityHeaders::new(&values.collect::<Vec<_>>())
+        let values: Vec<String> = values.collect();
+        // Of one line two must not become.
+        let is_fit = |value: &String| value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if !values.iter().all(is_fit) {
+            return Err(AssertionError::Value);
+        }
+        Ok(IdentityHeaders::new(self.names.iter().zip(values)))
     }
 }
 

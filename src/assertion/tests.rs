@@ -96,11 +96,17 @@ fn told(
         panic!("it is open to everybody")
     };
     let headers = assertions.headers(&permit, live, now).unwrap();
-    let names = assertions.header_names().iter().cloned();
-    let values = headers
-        .into_values()
-        .map(|value| value.to_str().unwrap().to_owned());
-    names.zip(values).collect()
+    let pairs = headers.pairs();
+    let pairs: Vec<_> = pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    assert!(
+        pairs
+            .iter()
+            .map(|(name, _)| name)
+            .eq(assertions.header_names())
+    );
+    pairs
 }
 
 fn value<'a>(headers: &'a [(String, String)], name: &str) -> &'a str {

@@ -86,6 +86,11 @@ impl Authorizer {
         self.visits.places().application_scheme(host)
     }
 
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Decides one request, and writes down how.
     pub async fn authorize(&self, question: Question<'_>) -> Result<Decided, AuthorizeError> {
         if let Some(decided) = self.authorize_at_once(question) {
@@ -137,6 +142,7 @@ impl Authorizer {
         Decided {
             verdict,
             reason: TWO_CREDENTIALS,
+            at: now,
         }
     }
 
@@ -213,7 +219,11 @@ impl Authorizer {
         };
         let session = live.map(LiveSession::label);
         self.write(question, &verdict, reason, rule, session, now);
-        Ok(Decided { verdict, reason })
+        Ok(Decided {
+            verdict,
+            reason,
+            at: now,
+        })
     }
 }
 

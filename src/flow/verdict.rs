@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::SafeRedirect;
-use crate::{assertion::IdentityHeaders, policy::ClientKind, session::LiveSession};
+use crate::{
+    assertion::IdentityHeaders, clock::Timestamp, policy::ClientKind, session::LiveSession,
+};
 
 /// The answer to one question of a proxy.
 #[derive(Clone, Debug)]
@@ -63,4 +65,6 @@ pub struct Decided {
     pub verdict: Verdict,
     /// The stable word for why.
     pub reason: &'static str,
+    /// When.
+    pub at: Timestamp,
 }

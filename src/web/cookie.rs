@@ -11,7 +11,7 @@ use std::time::Duration;
 use self::pieces::Found;
 use actix_web::{
     HttpRequest,
-    http::header::{self, HeaderMap},
+    http::header::{self, HeaderMap, HeaderValue},
 };
 use cookie::{Cookie, SameSite};
 
@@ -102,19 +102,19 @@ impl Cookies {
         kind: Kind,
         secure: bool,
     ) -> Credential<'a> {
-        self.credential_in(http.headers(), kind, secure)
+        self.credential_in(lines(http.headers()), kind, secure)
     }
 
-    /// The same, of a request's headers.
+    /// The same, in these lines of cookies.
     pub(super) fn credential_in<'a>(
         &self,
-        headers: &'a HeaderMap,
+        lines: impl Iterator<Item = &'a [u8]>,
         kind: Kind,
         secure: bool,
     ) -> Credential<'a> {
         let name = self.name(kind, secure);
         let mut found = Found::default();
-        for (other, value) in pairs_in(headers) {
+        for (other, value) in pairs_in(lines) {
             found.see(name.as_bytes(), self.pieces, other, value);
         }
         found.credential()
@@ -346,13 +346,18 @@ fn write(
 /// Names and values as bytes (RFC 6265bis §5.7), without any further reading: no quotes, no `$Version`, no folding. A
 /// pair without `=` has a value and no name, and so is none of ours.
 fn pairs(http: &HttpRequest) -> impl Iterator<Item = (&[u8], &[u8])> {
-    pairs_in(http.headers())
+    pairs_in(lines(http.headers()))
 }
 
-fn pairs_in(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
-    headers
-        .get_all(header::COOKIE)
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+fn lines(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(header::COOKIE).map(HeaderValue::as_bytes)
+}
+
+fn pairs_in<'a>(
+    lines: impl Iterator<Item = &'a [u8]>,
+) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    lines
+        .flat_map(|line| line.split(|byte| *byte == b';'))
         .filter_map(|pair| {
             let at = pair.iter().position(|byte| *byte == b'=')?;
             let (name, value) = pair.split_at_checked(at)?;
@@ -392,10 +397,8 @@ mod tests {
     fn shown(lines: &[&[u8]]) -> String {
         let mut request = TestRequest::default();
         for line in lines {
-            request = request.append_header((
-                header::COOKIE,
-                header::HeaderValue::from_bytes(line).unwrap(),
-            ));
+            request =
+                request.append_header((header::COOKIE, HeaderValue::from_bytes(line).unwrap()));
         }
         format!(
             "{:?}",

@@ -18,6 +18,7 @@ use super::{
     here,
     page::{ErrorPage, Link, Shell, SignInPage},
     respond,
+    verify::HeadError,
 };
 use crate::{
     assertion::AssertionError,
@@ -38,6 +39,9 @@ pub(super) enum VerifyError {
     /// Who asks is none of our proxies.
     #[error("the peer is not among trusted_proxies")]
     Untrusted,
+    /// Nothing can be read.
+    #[error(transparent)]
+    Head(#[from] HeadError),
     /// No such address.
     #[error("no dialect has this address")]
     NoDialect,
@@ -61,6 +65,14 @@ pub(super) fn refuse(
 ) -> HttpResponse {
     let (status, decision, reason) = match error {
         VerifyError::Untrusted => (StatusCode::FORBIDDEN, "refuse", "untrusted_peer"),
+        VerifyError::Head(HeadError::Malformed) => {
+            (StatusCode::BAD_REQUEST, "bad_question", "malformed_request")
+        }
+        VerifyError::Head(HeadError::TooLong) => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "bad_question",
+            "request_too_long",
+        ),
         VerifyError::NoDialect => (StatusCode::NOT_FOUND, "bad_question", "no_dialect"),
         VerifyError::Dialect(error) if error.is_forbidden() => {
             (StatusCode::FORBIDDEN, "refuse", error.reason())

@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::{
     FromRequest, HttpMessage, HttpRequest,
     dev::Payload,
-    http::header::{self, HeaderMap, HeaderName},
+    http::header::{self, HeaderName, HeaderValue},
     web::Data,
 };
 use tracing_actix_web::RequestId;
@@ -71,7 +71,8 @@ pub(super) fn host(http: &HttpRequest) -> Option<Host> {
 
 /// The request's id: the proxy's, if it gave one, so that its log and ours speak of the same request.
 pub(super) fn reference(http: &HttpRequest) -> String {
-    given_reference(http.headers()).map_or_else(
+    let given = http.headers().get(&REQUEST_ID).map(HeaderValue::as_bytes);
+    given_reference(given).map_or_else(
         || {
             http.extensions()
                 .get::<RequestId>()
@@ -82,8 +83,8 @@ pub(super) fn reference(http: &HttpRequest) -> String {
 }
 
 /// The id that the proxy gave, if it is fit to be shown.
-pub(super) fn given_reference(headers: &HeaderMap) -> Option<&str> {
-    let given = headers.get(&REQUEST_ID)?.to_str().ok()?;
+pub(super) fn given_reference(given: Option<&[u8]>) -> Option<&str> {
+    let given = std::str::from_utf8(given?).ok()?;
     let is_fit = (8..=64).contains(&given.len())
         && given
             .bytes()

@@ -1,6 +1,11 @@
 //! The listeners.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_web::{
     App, HttpServer,
@@ -8,6 +13,7 @@ use actix_web::{
     middleware::from_fn,
     web::{Data, PayloadConfig},
 };
+use tokio::net::TcpSocket;
 use tracing_actix_web::TracingLogger;
 
 use super::{
@@ -35,6 +41,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(90);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long requests may take to end when the process stops, in seconds.
 pub const DRAIN: u64 = 15;
+/// Connections that wait to be taken.
+const BACKLOG: u32 = 1_024;
 /// The longest body that is read: a form of ours.
 const MAX_BODY: usize = 8 * 1024;
 
@@ -189,15 +197,34 @@ fn bind_decisions(
     current: &Current,
 ) -> Result<(SocketAddr, Server), BindError> {
     let current = current.for_listener();
-    listen!(
-        "verify_address",
-        settings.verify_address,
-        settings.workers,
-        move || {
-            let current = current.clone();
-            fn_service(move |http| verify::answer(&current, http))
-        }
-    )
+    let address = settings.verify_address;
+    let failed = |source| BindError::Address {
+        setting: "verify_address",
+        address,
+        source,
+    };
+    let listener = listen(address).map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let mut server = Server::build().shutdown_timeout(DRAIN).disable_signals();
+    if let Some(workers) = settings.workers {
+        server = server.workers(workers);
+    }
+    let server = server.listen("decisions", listener, move || {
+        let current = current.clone();
+        fn_service(move |stream| verify::serve(current.clone(), stream))
+    });
+    Ok((bound, server.map_err(failed)?.run()))
+}
+
+/// As the server binds by itself.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
 }
 
 fn bind_metrics(

@@ -16,6 +16,7 @@ mod clock;
 mod code_flow;
 mod configuration;
 mod conformance;
+mod connections;
 mod cookie_mode;
 mod crash;
 mod demo;

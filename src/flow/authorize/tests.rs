@@ -127,10 +127,10 @@ impl Gate {
         };
         let decided = self.authorizer.authorize(question).await.unwrap();
         let told = match decided.verdict {
-            Verdict::Forward(headers) => headers.into_values().next().unwrap(),
+            Verdict::Forward(headers) => headers.pairs().next().unwrap().1.to_owned(),
             Verdict::Challenge(_) | Verdict::Refuse(_) => return (decided.reason, String::new()),
         };
-        (decided.reason, told.to_str().unwrap().to_owned())
+        (decided.reason, told)
     }
 
     /// Asks until everything that can be remembered is.

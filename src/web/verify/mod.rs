@@ -1,13 +1,17 @@
 //! A proxy asks.
 //!
 //! # Why
-//! Every request of every application passes here. So a question goes from the HTTP parser straight to its decision,
-//! without the routing, the extractors and the boxed futures that pages have: on this listener there are four
-//! addresses, and each takes every method.
+//! Every request of every application passes here. So a question goes from the bytes of its head straight to its decision,
+//! and the answer to those that go out, without the maps of headers, the routing and the boxed futures that pages have: on
+//! this listener there are four addresses, and each takes every method.
+
+mod connection;
+mod head;
+#[cfg(test)]
+mod tests;
+mod wire;
 
 use std::{
-    convert::Infallible,
-    future::{Ready, ready},
     net::IpAddr,
     sync::{
         Arc,
@@ -15,26 +19,22 @@ use std::{
     },
 };
 
-use actix_http::Request;
 use actix_web::{
-    HttpMessage, HttpResponse,
+    HttpResponse,
     http::{
-        ConnectionType, StatusCode,
-        header::{self, HeaderMap, HeaderName, HeaderValue},
+        StatusCode,
+        header::{self, HeaderName},
     },
-};
-use futures_util::{
-    FutureExt,
-    future::{Either, LocalBoxFuture},
 };
 use thiserror::Error;
 
+pub(super) use self::{connection::serve, head::HeadError};
+use self::{head::Head, wire::Wire};
 use super::{
     account::denied_page,
     cookie::{Cookies, Kind},
     csrf::Csrf,
     error::{self, VerifyError},
-    generation::Current,
     here::given_reference,
     page::Shell,
     respond,
@@ -45,7 +45,7 @@ use crate::{
     crypto::CryptoError,
     flow::{Authorizer, Bearer, Credential, Decided, Question},
     policy::AccessRequest,
-    proxy::{Body, Dialect, Forwarded, Headers, Original, Reply, TrustedProxies},
+    proxy::{Body, Dialect, Forwarded, Original, Reply, TrustedProxies},
     telemetry::{Counted, Metrics},
 };
 
@@ -74,7 +74,6 @@ pub(super) struct Decider {
     trusted: TrustedProxies,
     askers: [Asker; 4],
     cookies: Cookies,
-    names: Vec<HeaderName>,
     csrf: Csrf,
     references: References,
     metrics: Arc<Metrics>,
@@ -95,10 +94,10 @@ pub enum DeciderError {
 impl Decider {
     /// Decides with these parts for these proxies.
     pub(super) fn new(parts: &Parts, trusted: TrustedProxies) -> Result<Self, DeciderError> {
-        let name = |name: &String| {
+        for name in &parts.header_names {
             HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| DeciderError::HeaderName(name.clone()))
-        };
+                .map_err(|_| DeciderError::HeaderName(name.clone()))?;
+        }
         let metrics = &parts.metrics;
         let forwarded = |path, name| {
             let dialect = Forwarded::new(name, Arc::clone(&parts.reserved));
@@ -115,11 +114,6 @@ impl Decider {
                 forwarded("/verify/haproxy", "haproxy"),
             ],
             cookies: Cookies::new(&parts.places, &parts.lifetimes),
-            names: parts
-                .header_names
-                .iter()
-                .map(name)
-                .collect::<Result<_, _>>()?,
             csrf: Csrf::new(parts.keyring.csrf()?),
             references: References::new(),
             metrics: Arc::clone(&parts.metrics),
@@ -127,9 +121,11 @@ impl Decider {
         })
     }
 
-    fn asker(&self, http: &Request) -> Option<&Asker> {
-        let path = http.path();
-        self.askers.iter().find(|asker| asker.path == path)
+    fn asker(&self, head: Head<'_>) -> Option<&Asker> {
+        let path = head.path();
+        self.askers
+            .iter()
+            .find(|asker| asker.path.as_bytes() == path)
     }
 }
 
@@ -183,43 +179,6 @@ impl Reference<'_> {
     }
 }
 
-/// An answer is for one question alone.
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-const VARY: HeaderValue = HeaderValue::from_static("Cookie, Authorization");
-
-/// Answers questions: at once where everything that it takes is in memory, and later where a store or a provider has to
-/// be asked. Only then is anything allocated for the wait.
-pub(super) type Answering = Either<Ready<Answer>, LocalBoxFuture<'static, Answer>>;
-
-/// An answer; a question that fails is refused.
-type Answer = Result<HttpResponse, Infallible>;
-
-/// Answers one question by what is in force when it comes.
-pub(super) fn answer(current: &Current, http: Request) -> Answering {
-    let generation = current.load();
-    let decider = generation.decider();
-    let is_leaving = current.is_leaving();
-    if let Some(response) = decider.answer_at_once(&http) {
-        return Either::Left(ready(Ok(last(response, is_leaving))));
-    }
-    let decider = Arc::clone(decider);
-    let later = async move {
-        let response = decider.answer_later(&http).await;
-        Ok(last(response, is_leaving))
-    };
-    Either::Right(later.boxed_local())
-}
-
-/// Asks the proxy to come back to another process, when this one is about to end.
-fn last(mut response: HttpResponse, is_leaving: bool) -> HttpResponse {
-    if is_leaving {
-        response
-            .head_mut()
-            .set_connection_type(ConnectionType::Close);
-    }
-    response
-}
-
 /// A question that has been read.
 struct Asked<'a> {
     request: AccessRequest,
@@ -229,30 +188,36 @@ struct Asked<'a> {
 }
 
 impl Decider {
-    /// The answer, if nobody else has to be asked for it. Nothing has happened where there is none.
-    fn answer_at_once(&self, http: &Request) -> Option<HttpResponse> {
-        let Some(asker) = self.asker(http) else {
-            return Some(self.no_dialect());
+    /// Answers, if nobody else has to be asked for it; whether it did. Nothing has happened where it did not.
+    fn answer_at_once(&self, head: Head<'_>, wire: &mut Wire<'_>) -> bool {
+        let Some(asker) = self.asker(head) else {
+            self.no_dialect(wire);
+            return true;
         };
-        let given = self.reference(http);
+        let given = self.reference(head);
         let reference = given.as_str();
-        let decided = match self.read(http, asker) {
-            Ok(read) => self
+        let decided = match self.read(head, asker) {
+            Ok(read) => match self
                 .authorizer
-                .authorize_at_once(read.question(reference, asker))?
-                .map_err(VerifyError::from),
+                .authorize_at_once(read.question(reference, asker))
+            {
+                Some(decided) => decided.map_err(VerifyError::from),
+                None => return false,
+            },
             Err(error) => Err(error),
         };
-        Some(self.respond(decided, asker, reference))
+        self.respond(decided, asker, reference, wire);
+        true
     }
 
-    async fn answer_later(&self, http: &Request) -> HttpResponse {
-        let Some(asker) = self.asker(http) else {
-            return self.no_dialect();
+    /// Answers, whoever has to be asked for it.
+    async fn answer_later(&self, head: Head<'_>, wire: &mut Wire<'_>) {
+        let Some(asker) = self.asker(head) else {
+            return self.no_dialect(wire);
         };
-        let given = self.reference(http);
+        let given = self.reference(head);
         let reference = given.as_str();
-        let decided = match self.read(http, asker) {
+        let decided = match self.read(head, asker) {
             Ok(read) => {
                 let question = read.question(reference, asker);
                 let decided = self.authorizer.authorize(question).await;
@@ -260,32 +225,47 @@ impl Decider {
             }
             Err(error) => Err(error),
         };
-        self.respond(decided, asker, reference)
+        self.respond(decided, asker, reference, wire);
+    }
+
+    /// Refuses what cannot be read.
+    fn refuse_head(&self, error: HeadError, wire: &mut Wire<'_>) {
+        self.refuse(&error.into(), "none", "", wire);
     }
 
     /// No proxy speaks like that.
-    fn no_dialect(&self) -> HttpResponse {
-        error::refuse(&VerifyError::NoDialect, "none", "", &self.metrics)
+    fn no_dialect(&self, wire: &mut Wire<'_>) {
+        self.refuse(&VerifyError::NoDialect, "none", "", wire);
     }
 
-    fn reference<'a>(&self, http: &'a Request) -> Reference<'a> {
-        given_reference(http.headers()).map_or_else(|| self.references.next(), Reference::Given)
+    fn refuse(
+        &self,
+        error: &VerifyError,
+        dialect: &'static str,
+        reference: &str,
+        wire: &mut Wire<'_>,
+    ) {
+        let response = error::refuse(error, dialect, reference, &self.metrics);
+        wire.response(response, self.authorizer.now());
     }
 
-    fn read<'a>(&self, http: &'a Request, asker: &Asker) -> Result<Asked<'a>, VerifyError> {
-        let peer = http.peer_addr().map(|peer| peer.ip());
-        let is_ours = |peer: &IpAddr| self.trusted.trusts(*peer);
-        let peer = peer.filter(is_ours).ok_or(VerifyError::Untrusted)?;
-        let headers = http.headers();
-        let request = asker
-            .dialect
-            .read(&ActixHeaders(headers), peer, &self.trusted)?;
+    fn reference<'a>(&self, head: Head<'a>) -> Reference<'a> {
+        given_reference(head.all("x-request-id").next())
+            .map_or_else(|| self.references.next(), Reference::Given)
+    }
+
+    fn read<'a>(&self, head: Head<'a>, asker: &Asker) -> Result<Asked<'a>, VerifyError> {
+        let peer: IpAddr = head.peer();
+        if !self.trusted.trusts(peer) {
+            return Err(VerifyError::Untrusted);
+        }
+        let request = asker.dialect.read(&head, peer, &self.trusted)?;
         let scheme = self.authorizer.scheme(&request.host);
         let secure = scheme.is_none_or(Scheme::is_secure);
         Ok(Asked {
             scheme,
-            credential: credential(headers, &self.cookies, secure),
-            bearer: bearer(headers),
+            credential: credential(head, &self.cookies, secure),
+            bearer: bearer(head),
             request,
         })
     }
@@ -295,22 +275,26 @@ impl Decider {
         decided: Result<Decided, VerifyError>,
         asker: &Asker,
         reference: &str,
-    ) -> HttpResponse {
+        wire: &mut Wire<'_>,
+    ) {
         let name = asker.dialect.name();
-        let answered = decided.and_then(|Decided { verdict, reason }| {
-            let decision = verdict.as_str();
-            let response = self.write(asker.dialect.answer(verdict), reference)?;
-            Ok((decision, reason, response))
+        let answered = decided.and_then(|decided| {
+            let decision = decided.verdict.as_str();
+            let reply = asker.dialect.answer(decided.verdict);
+            match &reply.identity {
+                Some(identity) => wire.allow(identity, decided.at),
+                None => wire.response(self.other(reply, reference)?, decided.at),
+            }
+            Ok((decision, decided.reason))
         });
         match answered {
-            Ok((decision, reason, response)) => {
-                match (decision, reason) {
-                    ("allow", "allowed") => asker.allowed.inc(),
-                    _ => self.metrics.decision(name, decision, reason).inc(),
-                };
-                response
+            Ok(("allow", "allowed")) => {
+                asker.allowed.inc();
             }
-            Err(error) => error::refuse(&error, name, reference, &self.metrics),
+            Ok((decision, reason)) => {
+                self.metrics.decision(name, decision, reason).inc();
+            }
+            Err(error) => self.refuse(&error, name, reference, wire),
         }
     }
 }
@@ -329,27 +313,27 @@ impl Asked<'_> {
 }
 
 /// The session cookie, or else a program's token. The first that is there decides.
-fn credential<'a>(headers: &'a HeaderMap, cookies: &Cookies, secure: bool) -> Credential<'a> {
-    let cookie = cookies.credential_in(headers, Kind::Session, secure);
+fn credential<'a>(head: Head<'a>, cookies: &Cookies, secure: bool) -> Credential<'a> {
+    let cookie = cookies.credential_in(head.all("cookie"), Kind::Session, secure);
     if cookie != Credential::None {
         return cookie;
     }
-    token(headers)
+    token(head)
 }
 
 /// A token of somebody else's, for routes that take one. The scheme is written in any case (RFC 9110 §11.1).
-fn bearer(headers: &HeaderMap) -> Bearer<'_> {
-    let scheme = |value: &HeaderValue| {
-        let value = value.as_bytes();
+fn bearer(head: Head<'_>) -> Bearer<'_> {
+    let scheme = |value: &[u8]| {
         let scheme = value.split(|byte| *byte == b' ').next().unwrap_or(value);
         scheme.eq_ignore_ascii_case(b"bearer")
     };
-    let mut lines = headers.get_all(header::AUTHORIZATION);
+    let mut lines = head.all(AUTHORIZATION);
+    let all = lines.clone();
     let (first, is_alone) = (lines.next(), lines.next().is_none());
-    if first.is_none() || !headers.get_all(header::AUTHORIZATION).any(scheme) {
+    if first.is_none() || !all.into_iter().any(scheme) {
         return Bearer::None;
     }
-    let token = first.and_then(|value| value.to_str().ok()?.split_once(' '));
+    let token = first.and_then(|value| std::str::from_utf8(value).ok()?.split_once(' '));
     match token {
         Some((_, token))
             if is_alone
@@ -363,25 +347,19 @@ fn bearer(headers: &HeaderMap) -> Bearer<'_> {
 }
 
 /// Where a program's token can stand.
-const PROGRAM_TOKEN: HeaderName = HeaderName::from_static("x-pomerium-authorization");
+const PROGRAM_TOKEN: &str = "x-pomerium-authorization";
+const AUTHORIZATION: &str = "authorization";
 /// What opens nothing, of a program.
 const NO_TOKEN: Credential<'_> = Credential::Program("");
 
 /// A program's token, in one of three forms (case-sensitive, as Pomerium's are). Beside it there is no other of them, and
 /// no other `Authorization` where it stands in one: who reads the other one could mean another person.
-fn token(headers: &HeaderMap) -> Credential<'_> {
-    let is_ours = |value: &&HeaderValue| {
-        let value = value.as_bytes();
-        value.starts_with(b"Pomerium") || value.starts_with(b"Bearer Pomerium-")
-    };
-    let authorization = || headers.get_all(header::AUTHORIZATION);
-    let mut shown: Vec<Option<&[u8]>> = headers
-        .get_all(&PROGRAM_TOKEN)
-        .map(|value| Some(value.as_bytes()))
-        .collect();
-    if authorization().any(|value| is_ours(&value)) {
-        shown.extend(authorization().map(|value| {
-            let value = value.as_bytes();
+fn token(head: Head<'_>) -> Credential<'_> {
+    let is_ours =
+        |value: &[u8]| value.starts_with(b"Pomerium") || value.starts_with(b"Bearer Pomerium-");
+    let mut shown: Vec<Option<&[u8]>> = head.all(PROGRAM_TOKEN).map(Some).collect();
+    if head.all(AUTHORIZATION).any(is_ours) {
+        shown.extend(head.all(AUTHORIZATION).map(|value| {
             value
                 .strip_prefix(b"Pomerium ")
                 .or_else(|| value.strip_prefix(b"Bearer Pomerium-"))
@@ -400,24 +378,13 @@ fn token(headers: &HeaderMap) -> Credential<'_> {
 }
 
 impl Decider {
-    /// Puts a reply on the wire. An allow has no body and sets no cookie: nginx would lose its connection, and no proxy
-    /// passes cookies on alike.
-    fn write(&self, reply: Reply, reference: &str) -> Result<HttpResponse, VerifyError> {
+    /// Any answer but an allow.
+    fn other(&self, reply: Reply, reference: &str) -> Result<HttpResponse, VerifyError> {
         let status = StatusCode::from_u16(reply.status).map_err(|_| VerifyError::Reply)?;
-        if let Some(identity) = reply.identity {
-            let mut response = HttpResponse::new(status);
-            let headers = response.headers_mut();
-            headers.insert(header::CACHE_CONTROL, NO_STORE);
-            headers.insert(header::VARY, VARY);
-            for (name, value) in self.names.iter().zip(identity.into_values()) {
-                headers.insert(name.clone(), value);
-            }
-            return Ok(response);
-        }
         let mut response = HttpResponse::build(status);
         response
-            .insert_header((header::CACHE_CONTROL, NO_STORE))
-            .insert_header((header::VARY, VARY));
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .insert_header((header::VARY, "Cookie, Authorization"));
         if let Some(location) = &reply.location {
             response.insert_header((header::LOCATION, location.as_str()));
         }
@@ -453,15 +420,5 @@ impl Decider {
                 respond::page(status, &page).map_err(|_| VerifyError::Reply)?
             }
         })
-    }
-}
-
-struct ActixHeaders<'a>(&'a HeaderMap);
-
-impl Headers for ActixHeaders<'_> {
-    fn each<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a [u8])) {
-        for (name, value) in self.0 {
-            see(name.as_str(), value.as_bytes());
-        }
     }
 }

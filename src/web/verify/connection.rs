@@ -1,0 +1,202 @@
+//! The connections of proxies.
+//!
+//! # Why
+//! A proxy keeps its connections and asks again and again, so that what a question costs beside its decision is mostly how
+//! it is read and how the answer is written. Here that takes one buffer for each direction and one timer for each
+//! connection, none for each question.
+//!
+//! # Safety
+//! What one person has sent stands in front of what another sends. After a question that has a body, or that somebody could
+//! think has one, the connection ends with the answer: no byte behind such a head is ever taken for a question.
+
+use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
+};
+use tracing::debug;
+
+use super::{
+    head::{Head, HeadError, Layout},
+    wire::{Ending, Wire},
+};
+use crate::web::generation::Current;
+
+/// The unit in which a connection's time is counted.
+const TICK: Duration = Duration::from_secs(1);
+/// How long an idle connection is kept. Longer than proxies keep theirs, so that they close first.
+const IDLE_TICKS: u32 = 90;
+/// From the first byte of a question to the last one of its head.
+const HEAD_TICKS: u32 = 5;
+/// How long an answer may take to leave.
+const WRITE_LIMIT: Duration = Duration::from_secs(5);
+/// How long, and how many bytes of, what belongs to a question that was answered are thrown away, so that its sender can read
+/// the answer before the connection is gone.
+const LINGER_TICKS: u32 = 2;
+const LINGER_BYTES: usize = 256 * 1024;
+/// Room that a connection keeps for questions, and for answers.
+const ROOM: usize = 8 * 1024;
+
+/// Why a connection ends.
+enum End {
+    /// There is nothing more to come, or to be told.
+    Over,
+    /// What came is no question.
+    Refused(HeadError),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        debug!(error = %error, "a proxy's connection broke");
+        Self::Over
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    peer: IpAddr,
+    ticks: Interval,
+    input: Vec<u8>,
+    layout: Layout,
+    output: Vec<u8>,
+}
+
+/// Answers the questions that come on a connection, one after another.
+pub(in crate::web) async fn serve(current: Current, stream: TcpStream) -> Result<(), Infallible> {
+    if let Ok(mut connection) = Connection::new(stream) {
+        while connection.answer_next(&current).await.is_ok() {}
+    }
+    Ok(())
+}
+
+impl Connection {
+    fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        let mut ticks = interval_at(Instant::now() + TICK, TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            peer: stream.peer_addr()?.ip(),
+            stream,
+            ticks,
+            input: Vec::with_capacity(ROOM),
+            layout: Layout::default(),
+            output: Vec::with_capacity(ROOM),
+        })
+    }
+
+    async fn answer_next(&mut self, current: &Current) -> Result<(), End> {
+        match self.read_head(current).await {
+            Ok(()) => {}
+            Err(End::Refused(refusal)) => {
+                self.output.clear();
+                let mut wire = Wire::new(&mut self.output, Ending::Closes, false);
+                current.load().decider().refuse_head(refusal, &mut wire);
+                self.send().await?;
+                return self.linger().await;
+            }
+            Err(over) => return Err(over),
+        }
+        let ending = if self.layout.is_last() || current.is_leaving() {
+            Ending::Closes
+        } else if self.layout.is_old() {
+            Ending::StaysAsAsked
+        } else {
+            Ending::Stays
+        };
+        self.answer(current, ending).await;
+        self.send().await?;
+        if ending == Ending::Closes {
+            return self.linger().await;
+        }
+        self.input.drain(..self.layout.length());
+        if self.input.is_empty() && self.input.capacity() > ROOM {
+            self.input.shrink_to(ROOM);
+        }
+        Ok(())
+    }
+
+    /// Answers by what is in force when the question has come, also where that has to be waited for.
+    async fn answer(&mut self, current: &Current, ending: Ending) {
+        let head = Head::new(&self.input, &self.layout, self.peer);
+        self.output.clear();
+        let mut wire = Wire::new(&mut self.output, ending, head.is_head());
+        let later = {
+            let generation = current.load();
+            let decider = generation.decider();
+            let is_answered = decider.answer_at_once(head, &mut wire);
+            (!is_answered).then(|| Arc::clone(decider))
+        };
+        if let Some(decider) = later {
+            decider.answer_later(head, &mut wire).await;
+        }
+    }
+
+    /// Waits for a whole head at the beginning of the input.
+    async fn read_head(&mut self, current: &Current) -> Result<(), End> {
+        let mut waited = 0;
+        loop {
+            if !self.input.is_empty() && self.layout.read(&mut self.input).map_err(End::Refused)? {
+                return Ok(());
+            }
+            let is_idle = self.input.is_empty();
+            self.input.reserve(ROOM / 2);
+            tokio::select! {
+                biased;
+                read = self.stream.read_buf(&mut self.input) => {
+                    if read? == 0 {
+                        return Err(End::Over);
+                    }
+                    if is_idle {
+                        waited = 0;
+                    }
+                }
+                _ = self.ticks.tick() => {
+                    waited += 1;
+                    let most = if is_idle { IDLE_TICKS } else { HEAD_TICKS };
+                    // Who has begun to ask is still answered by a process that is about to end.
+                    if waited > most || (is_idle && current.is_leaving()) {
+                        return Err(End::Over);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Nearly every answer goes out at once.
+    async fn send(&mut self) -> Result<(), End> {
+        let sent = match self.stream.try_write(&self.output) {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(rest) = self.output.get(sent..).filter(|rest| !rest.is_empty()) {
+            let written = timeout(WRITE_LIMIT, self.stream.write_all(rest)).await;
+            written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        }
+        if self.output.capacity() > 4 * ROOM {
+            self.output = Vec::with_capacity(ROOM);
+        }
+        Ok(())
+    }
+
+    /// Ends the connection behind an answer whose reader may still be sending. What comes is not looked at.
+    async fn linger(&mut self) -> Result<(), End> {
+        self.stream.shutdown().await?;
+        let (mut waited, mut thrown) = (0, 0);
+        while waited <= LINGER_TICKS && thrown < LINGER_BYTES {
+            self.input.clear();
+            self.input.reserve(ROOM / 2);
+            tokio::select! {
+                biased;
+                read = self.stream.read_buf(&mut self.input) => match read? {
+                    0 => break,
+                    bytes => thrown += bytes,
+                },
+                _ = self.ticks.tick() => waited += 1,
+            }
+        }
+        Err(End::Over)
+    }
+}
