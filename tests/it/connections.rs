@@ -83,12 +83,14 @@ fn questions_that_come_together_are_answered_one_after_another() {
             &somebody,
             &nobody,
             &open,
-            "GET /x HTTP/1.1\r\n\r\n",
+            "\r\n",
             &nobody,
+            "GET /x HTTP/1.1\r\n\r\n",
+            &somebody,
         ]
         .concat(),
     );
-    assert_eq!(statuses(&text), [401, 202, 401, 202, 404, 401], "{text}");
+    assert_eq!(statuses(&text), [401, 202, 401, 202, 401, 404], "{text}");
     assert_eq!(text.matches("x-pomerium-jwt-assertion: e").count(), 1);
 
     // Many more than fit in any buffer, and not a byte of somebody's in another's.

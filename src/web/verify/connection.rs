@@ -14,12 +14,13 @@ use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::yield_now,
     time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
 };
 use tracing::debug;
 
 use super::{
-    head::{Head, HeadError, Layout},
+    head::{Head, HeadError, Layout, MAX_HEAD},
     wire::{Ending, Wire},
 };
 use crate::web::generation::Current;
@@ -28,7 +29,7 @@ use crate::web::generation::Current;
 const TICK: Duration = Duration::from_secs(1);
 /// How long an idle connection is kept. Longer than proxies keep theirs, so that they close first.
 const IDLE_TICKS: u32 = 90;
-/// From the first byte of a question to the last one of its head.
+/// From the first byte of a question to the last one of its head, and until the first question.
 const HEAD_TICKS: u32 = 5;
 /// How long an answer may take to leave.
 const WRITE_LIMIT: Duration = Duration::from_secs(5);
@@ -38,6 +39,8 @@ const LINGER_TICKS: u32 = 2;
 const LINGER_BYTES: usize = 256 * 1024;
 /// Room that a connection keeps for questions, and for answers.
 const ROOM: usize = 8 * 1024;
+/// Questions that are answered one after another before others on the same thread have their turn.
+const IN_A_ROW: u32 = 16;
 
 /// Why a connection ends.
 enum End {
@@ -58,9 +61,15 @@ struct Connection {
     stream: TcpStream,
     peer: IpAddr,
     ticks: Interval,
+    /// What has come; up to `start` it is answered.
     input: Vec<u8>,
+    start: usize,
     layout: Layout,
     output: Vec<u8>,
+    /// Answered since somebody else had a turn.
+    in_a_row: u32,
+    /// Whether nothing has been asked here yet.
+    is_new: bool,
 }
 
 /// Answers the questions that come on a connection, one after another.
@@ -81,23 +90,42 @@ impl Connection {
             stream,
             ticks,
             input: Vec::with_capacity(ROOM),
+            start: 0,
             layout: Layout::default(),
             output: Vec::with_capacity(ROOM),
+            in_a_row: 0,
+            is_new: true,
         })
     }
 
     async fn answer_next(&mut self, current: &Current) -> Result<(), End> {
-        match self.read_head(current).await {
-            Ok(()) => {}
+        let ending = match self.read_head(current).await {
+            Ok(()) => self.answer(current).await,
             Err(End::Refused(refusal)) => {
                 self.output.clear();
                 let mut wire = Wire::new(&mut self.output, Ending::Closes, false);
                 current.load().decider().refuse_head(refusal, &mut wire);
-                self.send().await?;
-                return self.linger().await;
+                Ending::Closes
             }
             Err(over) => return Err(over),
+        };
+        self.send().await?;
+        if ending == Ending::Closes {
+            return self.linger().await;
         }
+        self.start += self.layout.length();
+        self.is_new = false;
+        // A question that is there already is answered without waiting for anything, and so would be all that follow.
+        self.in_a_row += 1;
+        if self.in_a_row >= IN_A_ROW {
+            self.in_a_row = 0;
+            yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Answers by what is in force when the question has come, also where that has to be waited for.
+    async fn answer(&mut self, current: &Current) -> Ending {
         let ending = if self.layout.is_last() || current.is_leaving() {
             Ending::Closes
         } else if self.layout.is_old() {
@@ -105,21 +133,8 @@ impl Connection {
         } else {
             Ending::Stays
         };
-        self.answer(current, ending).await;
-        self.send().await?;
-        if ending == Ending::Closes {
-            return self.linger().await;
-        }
-        self.input.drain(..self.layout.length());
-        if self.input.is_empty() && self.input.capacity() > ROOM {
-            self.input.shrink_to(ROOM);
-        }
-        Ok(())
-    }
-
-    /// Answers by what is in force when the question has come, also where that has to be waited for.
-    async fn answer(&mut self, current: &Current, ending: Ending) {
-        let head = Head::new(&self.input, &self.layout, self.peer);
+        let input = self.input.get(self.start..).unwrap_or_default();
+        let head = Head::new(input, &self.layout, self.peer);
         self.output.clear();
         let mut wire = Wire::new(&mut self.output, ending, head.is_head());
         let later = {
@@ -131,17 +146,26 @@ impl Connection {
         if let Some(decider) = later {
             decider.answer_later(head, &mut wire).await;
         }
+        wire.ending()
     }
 
-    /// Waits for a whole head at the beginning of the input.
+    /// Waits for a whole head in the input.
     async fn read_head(&mut self, current: &Current) -> Result<(), End> {
-        let mut waited = 0;
+        let (mut waited, mut looked_at) = (0, self.start);
         loop {
-            if !self.input.is_empty() && self.layout.read(&mut self.input).map_err(End::Refused)? {
-                return Ok(());
+            self.skip_blank_lines();
+            // A head is whole with the end of a line, and is not read anew for less.
+            let news = self.input.get(looked_at..).unwrap_or_default();
+            let is_longest = self.input.len() - self.start > MAX_HEAD;
+            if memchr::memchr(b'\n', news).is_some() || is_longest {
+                let input = self.input.get_mut(self.start..).unwrap_or_default();
+                if self.layout.read(input).map_err(End::Refused)? {
+                    return Ok(());
+                }
             }
-            let is_idle = self.input.is_empty();
-            self.input.reserve(ROOM / 2);
+            self.make_room();
+            looked_at = self.input.len();
+            let is_idle = self.input.len() == self.start;
             tokio::select! {
                 biased;
                 read = self.stream.read_buf(&mut self.input) => {
@@ -154,7 +178,7 @@ impl Connection {
                 }
                 _ = self.ticks.tick() => {
                     waited += 1;
-                    let most = if is_idle { IDLE_TICKS } else { HEAD_TICKS };
+                    let most = if is_idle && !self.is_new { IDLE_TICKS } else { HEAD_TICKS };
                     // Who has begun to ask is still answered by a process that is about to end.
                     if waited > most || (is_idle && current.is_leaving()) {
                         return Err(End::Over);
@@ -162,6 +186,27 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Some clients send one behind a question; nobody has begun to ask with it (RFC 9112 §2.2).
+    fn skip_blank_lines(&mut self) {
+        while self
+            .input
+            .get(self.start..)
+            .is_some_and(|rest| rest.starts_with(b"\r\n"))
+        {
+            self.start += 2;
+        }
+    }
+
+    /// Before more is read: what is answered goes, and so does the room that one long head has taken.
+    fn make_room(&mut self) {
+        self.input.drain(..self.start);
+        self.start = 0;
+        if self.input.len() <= ROOM / 2 && self.input.capacity() > ROOM {
+            self.input.shrink_to(ROOM);
+        }
+        self.input.reserve(ROOM / 2);
     }
 
     /// Nearly every answer goes out at once.

@@ -245,6 +245,10 @@ impl Decider {
         reference: &str,
         wire: &mut Wire<'_>,
     ) {
+        // Who is no proxy of ours has nothing more to ask.
+        if let VerifyError::Untrusted | VerifyError::NoDialect = error {
+            wire.close();
+        }
         let response = error::refuse(error, dialect, reference, &self.metrics);
         wire.response(response, self.authorizer.now());
     }

@@ -55,6 +55,16 @@ impl<'a> Wire<'a> {
         }
     }
 
+    /// The connection ends with this answer.
+    pub const fn close(&mut self) {
+        self.ending = Ending::Closes;
+    }
+
+    /// What becomes of the connection.
+    pub const fn ending(&self) -> Ending {
+        self.ending
+    }
+
     /// What the application is told, at `now`.
     pub fn allow(&mut self, identity: &IdentityHeaders, now: Timestamp) {
         self.out.extend_from_slice(ALLOW);
