@@ -48,9 +48,9 @@ const HEADERS: [(&str, &str); 8] = [
 struct Given;
 
 impl Headers for Given {
-    fn each<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a [u8])) {
+    fn each<'a>(&'a self, see: &mut dyn FnMut(&'a [u8], &'a [u8])) {
         for (name, value) in HEADERS {
-            see(name, value.as_bytes());
+            see(name.as_bytes(), value.as_bytes());
         }
     }
 }

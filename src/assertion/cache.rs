@@ -46,9 +46,9 @@ struct Minted {
     by: u64,
     keys: u64,
     at: Timestamp,
+    headers: IdentityHeaders,
     host: SmallVec<[u8; USUAL_HOST]>,
     grants: [Option<Grant>; ROUTES],
-    headers: IdentityHeaders,
 }
 
 /// As long as most names of hosts are.

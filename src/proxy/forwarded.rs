@@ -46,10 +46,10 @@ impl Dialect for Forwarded {
         );
         let (mut client, mut smuggled) = (Client::default(), false);
         headers.each(&mut |name, value| match name {
-            "x-forwarded-method" => verb.see(value),
-            "x-forwarded-proto" => scheme.see(value),
-            "x-forwarded-host" => host.see(value),
-            "x-forwarded-uri" => uri.see(value),
+            b"x-forwarded-method" => verb.see(value),
+            b"x-forwarded-proto" => scheme.see(value),
+            b"x-forwarded-host" => host.see(value),
+            b"x-forwarded-uri" => uri.see(value),
             _ => {
                 smuggled |= self.reserved.contains(name);
                 client.see(name, value);

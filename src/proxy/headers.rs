@@ -10,7 +10,7 @@ const USUAL: [&str; 6] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS"];
 /// Headers as the HTTP server read them.
 pub trait Headers {
     /// Calls `see` with each header: its name in lower case, its value as bytes, in the order of arrival.
-    fn each<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a [u8]));
+    fn each<'a>(&'a self, see: &mut dyn FnMut(&'a [u8], &'a [u8]));
 }
 
 /// One header that the proxy has to set, exactly once.
@@ -65,24 +65,24 @@ pub(super) struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn see(&mut self, name: &str, value: &'a [u8]) {
+    pub(super) fn see(&mut self, name: &[u8], value: &'a [u8]) {
         match name {
-            "accept" if self.accept.is_none() => self.accept = Some(value),
-            "accept" => self.further_accepts.push(value),
-            "sec-fetch-mode" => {
+            b"accept" if self.accept.is_none() => self.accept = Some(value),
+            b"accept" => self.further_accepts.push(value),
+            b"sec-fetch-mode" => {
                 self.has_fetch_metadata = true;
                 self.fetch_mode = Some(value);
             }
-            "sec-fetch-site" | "sec-fetch-dest" | "sec-fetch-user" => {
+            b"sec-fetch-site" | b"sec-fetch-dest" | b"sec-fetch-user" => {
                 self.has_fetch_metadata = true;
             }
-            "x-requested-with" => self.is_script = true,
-            "upgrade" => self.is_upgrade = true,
-            "origin" => self.has_origin = true,
-            "access-control-request-method" => self.asks_method = true,
-            "x-forwarded-for" if self.forwarded_for.is_none() => self.forwarded_for = Some(value),
-            "x-forwarded-for" => self.further_hops.push(value),
-            _ => self.is_upgrade |= name.starts_with("sec-websocket-"),
+            b"x-requested-with" => self.is_script = true,
+            b"upgrade" => self.is_upgrade = true,
+            b"origin" => self.has_origin = true,
+            b"access-control-request-method" => self.asks_method = true,
+            b"x-forwarded-for" if self.forwarded_for.is_none() => self.forwarded_for = Some(value),
+            b"x-forwarded-for" => self.further_hops.push(value),
+            _ => self.is_upgrade |= name.starts_with(b"sec-websocket-"),
         }
     }
 

@@ -41,8 +41,8 @@ impl Dialect for Original {
         let (mut verb, mut url) = (Single::default(), Single::default());
         let (mut client, mut smuggled) = (Client::default(), false);
         headers.each(&mut |name, value| match name {
-            "x-original-method" => verb.see(value),
-            "x-original-url" => url.see(value),
+            b"x-original-method" => verb.see(value),
+            b"x-original-url" => url.see(value),
             _ => {
                 smuggled |= self.reserved.contains(name);
                 client.see(name, value);
@@ -77,7 +77,11 @@ impl Dialect for Original {
 /// `scheme://host[:port]/path[?query]`, where the path is what the client sent: it is cut off first, and so cannot be
 /// taken for a part of the host.
 fn split(url: &str) -> Result<(Scheme, Host, Target), AddressError> {
-    let (scheme, rest) = url.split_once("://").ok_or(AddressError::Url)?;
+    let end = url.bytes().position(|byte| byte == b':');
+    let (scheme, rest) = end
+        .and_then(|end| url.split_at_checked(end))
+        .ok_or(AddressError::Url)?;
+    let rest = rest.strip_prefix("://").ok_or(AddressError::Url)?;
     let path = rest.find('/').ok_or(AddressError::Url)?;
     let (authority, target) = rest.split_at(path);
     Ok((

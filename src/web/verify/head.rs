@@ -179,12 +179,9 @@ impl<'a> Head<'a> {
 }
 
 impl Headers for Head<'_> {
-    fn each<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a [u8])) {
+    fn each<'a>(&'a self, see: &mut dyn FnMut(&'a [u8], &'a [u8])) {
         for line in &self.layout.lines {
-            // A name is ASCII: the parser has seen to it.
-            if let Ok(name) = std::str::from_utf8(self.part(&line.name)) {
-                see(name, self.part(&line.value));
-            }
+            see(self.part(&line.name), self.part(&line.value));
         }
     }
 }

@@ -31,7 +31,10 @@ fn read(text: impl AsRef<[u8]>) -> Result<Option<Read>, HeadError> {
 fn described(input: &[u8], layout: &Layout) -> Read {
     let head = Head::new(input, layout, Ipv4Addr::LOCALHOST.into());
     let mut headers = Vec::new();
-    head.each(&mut |name, value| headers.push((name.to_owned(), value.to_vec())));
+    head.each(&mut |name, value| {
+        let name = String::from_utf8(name.to_vec()).unwrap();
+        headers.push((name, value.to_vec()));
+    });
     Read {
         length: layout.length(),
         path: String::from_utf8_lossy(head.path()).into_owned(),
