@@ -14,7 +14,10 @@ use std::{
 use serde_json::{Map, Value};
 use smallvec::SmallVec;
 
-use super::{AssertionError, AssertionSettings, IdentityHeaders, claims, headers::HeaderPlan};
+use super::{
+    AssertionError, AssertionSettings, claims,
+    headers::{HeaderPlan, Lines},
+};
 use crate::{
     clock::Timestamp,
     crypto::Keyring,
@@ -31,36 +34,44 @@ const HOSTS: usize = 8;
 /// Routes of one host for which it is kept that a rule lets the person in.
 const ROUTES: usize = 2;
 
-/// What was told of a session, the latest host first: nearly all are used at one.
-struct Told {
-    latest: Minted,
-    others: Vec<Minted>,
-}
-
-/// In one place, and in this order: where there are many sessions, each further walk through memory takes longer than all the
-/// rest.
-#[derive(Clone)]
+/// What an application was told of somebody. In one place, and in this order: where there are many sessions, each further
+/// walk through memory takes longer than all the rest.
+#[derive(Clone, Debug)]
 #[repr(C)]
-struct Minted {
+struct Told {
     /// By which [`Assertions`], and under which set of keys.
     by: u64,
     keys: u64,
     at: Timestamp,
-    headers: IdentityHeaders,
-    host: SmallVec<[u8; USUAL_HOST]>,
     grants: [Option<Grant>; ROUTES],
+    host: SmallVec<[u8; USUAL_HOST]>,
+    lines: Lines,
 }
 
 /// As long as most names of hosts are.
 const USUAL_HOST: usize = 40;
 
-/// What the application was told lately of somebody.
+/// The headers that an application is told.
 #[derive(Clone, Debug)]
-pub struct Recalled {
-    /// For the application.
-    pub headers: IdentityHeaders,
+pub struct IdentityHeaders(Arc<Told>);
+
+impl IdentityHeaders {
+    /// As lines of HTTP/1, in the order of [`Assertions::header_names`], each with its end.
+    pub fn as_lines(&self) -> &[u8] {
+        self.0.lines.as_bytes()
+    }
+
     /// What the rules said then that holds for more than the one request.
-    pub grants: [Option<Grant>; ROUTES],
+    pub fn grants(&self) -> &[Option<Grant>] {
+        &self.0.grants
+    }
+
+    /// Each name and its value.
+    #[cfg(test)]
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let lines = std::str::from_utf8(self.as_lines()).unwrap_or_default();
+        lines.lines().filter_map(|line| line.split_once(": "))
+    }
 }
 
 /// Tells applications who came in.
@@ -74,15 +85,23 @@ pub struct Assertions {
 }
 
 /// Numbers of assertions.
-static ASSERTIONS: AtomicU64 = AtomicU64::new(0);
+static ASSERTIONS: AtomicU64 = AtomicU64::new(1);
 
 impl Assertions {
     /// Assertions under the keyring's first signing key.
     pub fn new(keyring: Arc<Keyring>, settings: AssertionSettings) -> Self {
         let plan = HeaderPlan::new(&settings);
+        let anonymous = Told {
+            by: 0,
+            keys: 0,
+            at: Timestamp::from_seconds(0),
+            grants: [None; ROUTES],
+            host: SmallVec::new(),
+            lines: plan.anonymous(),
+        };
         Self {
             number: ASSERTIONS.fetch_add(1, Ordering::Relaxed),
-            anonymous: plan.anonymous(),
+            anonymous: IdentityHeaders(Arc::new(anonymous)),
             keyring,
             settings,
             plan,
@@ -105,34 +124,36 @@ impl Assertions {
             return Ok(self.anonymous.clone());
         };
         let host = permit.request().host.name();
-        let known = self.find(live, host, now, Minted::clone);
-        let minted = match known {
-            Some(mut known) => {
+        let told = match self.find(live, host, now) {
+            Some(known) => {
+                let mut known = Told::clone(&known);
                 if !known.learn(permit.grant()) {
-                    return Ok(known.headers);
+                    return Ok(IdentityHeaders(Arc::new(known)));
                 }
                 known
             }
-            None => Minted {
+            None => Told {
                 by: self.number,
                 keys: self.keyring.signing_number(),
                 at: now,
-                host: SmallVec::from_slice(host.as_bytes()),
-                headers: self.mint(live, host, now)?,
                 grants: [permit.grant(), None],
+                host: SmallVec::from_slice(host.as_bytes()),
+                lines: self.lines(live, host, now)?,
             },
         };
-        let headers = minted.headers.clone();
-        self.keep(live, minted, now);
-        Ok(headers)
+        let told = Arc::new(told);
+        self.keep(live, Arc::clone(&told), now);
+        Ok(IdentityHeaders(told))
     }
 
     /// What an application on `host` was told of the owner of `live`, if that can be told again.
-    pub fn recall(&self, live: &LiveSession, host: &str, now: Timestamp) -> Option<Recalled> {
-        self.find(live, host, now, |minted| Recalled {
-            headers: minted.headers.clone(),
-            grants: minted.grants,
-        })
+    pub fn recall(
+        &self,
+        live: &LiveSession,
+        host: &str,
+        now: Timestamp,
+    ) -> Option<IdentityHeaders> {
+        self.find(live, host, now).map(IdentityHeaders)
     }
 
     /// The assertion itself, for who may ask for it; `None` about nobody.
@@ -154,12 +175,12 @@ impl Assertions {
         claims::person(session, &self.settings)
     }
 
-    fn mint(
+    fn lines(
         &self,
         live: &LiveSession,
         host: &str,
         now: Timestamp,
-    ) -> Result<IdentityHeaders, AssertionError> {
+    ) -> Result<Lines, AssertionError> {
         let token = if self.plan.needs_assertion() {
             self.sign(live.session(), host, now)?
         } else {
@@ -168,39 +189,24 @@ impl Assertions {
         self.plan.fill(&live.session().identity, &token)
     }
 
-    fn find<R>(
-        &self,
-        live: &LiveSession,
-        host: &str,
-        now: Timestamp,
-        take: impl FnOnce(&Minted) -> R,
-    ) -> Option<R> {
-        let found = live.notes().read(|told: &Told| {
-            let minted = told
-                .each()
-                .find(|minted| *minted.host == *host.as_bytes())?;
-            self.counts(minted, now).then(|| take(minted))
-        });
-        found.flatten()
+    fn find(&self, live: &LiveSession, host: &str, now: Timestamp) -> Option<Arc<Told>> {
+        let is_meant = |told: &Told| self.counts(told, now) && *told.host == *host.as_bytes();
+        live.notes().find(is_meant)
     }
 
-    /// Of two that keep something at once one wins, and the other one's is made anew.
-    fn keep(&self, live: &LiveSession, latest: Minted, now: Timestamp) {
-        let others = live.notes().read(|told: &Told| {
-            let others = told.each().filter(|other| other.host != latest.host);
-            let others = others.filter(|other| self.counts(other, now));
-            others.take(HOSTS - 1).cloned().collect()
-        });
-        let others = others.unwrap_or_default();
-        live.notes().write(Told { latest, others }, now + REUSE);
+    /// Of two that keep something at once for one host the later one's is found first.
+    fn keep(&self, live: &LiveSession, latest: Arc<Told>, now: Timestamp) {
+        let host = latest.host.clone();
+        let is_good = |other: &Told| other.host != host && self.counts(other, now);
+        live.notes().write(latest, HOSTS, is_good, now + REUSE);
     }
 
     /// A clock that was turned back makes an assertion stale too: it would not be valid yet.
-    fn counts(&self, minted: &Minted, now: Timestamp) -> bool {
-        minted.by == self.number
-            && minted.at <= now
-            && now.since(minted.at) < REUSE
-            && minted.keys == self.keyring.signing_number()
+    fn counts(&self, told: &Told, now: Timestamp) -> bool {
+        told.by == self.number
+            && told.at <= now
+            && now.since(told.at) < REUSE
+            && told.keys == self.keyring.signing_number()
     }
 
     fn sign(
@@ -217,12 +223,6 @@ impl Assertions {
 }
 
 impl Told {
-    fn each(&self) -> impl Iterator<Item = &Minted> {
-        std::iter::once(&self.latest).chain(&self.others)
-    }
-}
-
-impl Minted {
     /// Takes a further grant, if it is one and there is room for it; whether it did.
     fn learn(&mut self, grant: Option<Grant>) -> bool {
         if grant.is_none() || self.grants.contains(&grant) {

@@ -1,6 +1,6 @@
 //! The headers that a proxy copies to the application.
 
-use std::sync::Arc;
+use smallvec::SmallVec;
 
 use super::{AssertionError, AssertionSettings, HeaderSet, claims};
 use crate::identity::Identity;
@@ -9,31 +9,27 @@ use crate::identity::Identity;
 const MAX_VALUE: usize = 8 * 1024;
 
 /// A value for every configured header, empty where there is none: a header that is left out would leave the client's
-/// own in place. They are made ready once, as lines of HTTP/1 that go out as they are, in one piece of memory.
+/// own in place. They are made ready once, as lines of HTTP/1 that go out as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdentityHeaders(Arc<[u8]>);
+pub(super) struct Lines(SmallVec<[u8; USUAL]>);
 
-impl IdentityHeaders {
+/// As long as most of them are: these lie where whoever knows them lies.
+const USUAL: usize = 1_280;
+
+impl Lines {
     fn new<'a>(headers: impl Iterator<Item = (&'a String, String)>) -> Self {
-        let mut lines = Vec::new();
+        let mut lines = SmallVec::new();
         for (name, value) in headers {
             for part in [name, ": ", &value, "\r\n"] {
                 lines.extend_from_slice(part.as_bytes());
             }
         }
-        Self(lines.into())
+        Self(lines)
     }
 
     /// The lines, in the order of [`super::Assertions::header_names`], each with its end.
-    pub fn as_lines(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
-    }
-
-    /// Each name and its value.
-    #[cfg(test)]
-    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        let lines = std::str::from_utf8(&self.0).unwrap_or_default();
-        lines.lines().filter_map(|line| line.split_once(": "))
     }
 }
 
@@ -80,15 +76,15 @@ impl HeaderPlan {
     }
 
     /// The headers about nobody.
-    pub(super) fn anonymous(&self) -> IdentityHeaders {
-        IdentityHeaders::new(self.names.iter().map(|name| (name, String::new())))
+    pub(super) fn anonymous(&self) -> Lines {
+        Lines::new(self.names.iter().map(|name| (name, String::new())))
     }
 
     pub(super) fn fill(
         &self,
         identity: &Identity,
         assertion: &str,
-    ) -> Result<IdentityHeaders, AssertionError> {
+    ) -> Result<Lines, AssertionError> {
         let values = self.sources.iter().map(|source| match source {
             Source::Assertion => assertion.to_owned(),
             Source::Claim(claim) => header_value(identity, claim),
@@ -99,7 +95,7 @@ impl HeaderPlan {
         if !values.iter().all(is_fit) {
             return Err(AssertionError::Value);
         }
-        Ok(IdentityHeaders::new(self.names.iter().zip(values)))
+        Ok(Lines::new(self.names.iter().zip(values)))
     }
 }
 

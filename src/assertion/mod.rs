@@ -13,10 +13,7 @@ mod tests;
 
 use thiserror::Error;
 
-pub use self::{
-    cache::{Assertions, Recalled},
-    headers::IdentityHeaders,
-};
+pub use self::cache::{Assertions, IdentityHeaders};
 use crate::crypto::CryptoError;
 
 /// Which headers an application gets.

@@ -184,8 +184,8 @@ impl Authorizer {
         let again = recalled.zip(identity).and_then(|(recalled, identity)| {
             let permit = self
                 .policy
-                .permit_again(&recalled.grants, request, identity)?;
-            Some((permit, recalled.headers))
+                .permit_again(recalled.grants(), request, identity)?;
+            Some((permit, recalled))
         });
         // The rules are not asked again what they have said of this very person on a route where nothing else counts.
         let (decision, told) = match again {

@@ -393,9 +393,22 @@ impl Logout {
                 continue;
             };
             // Asked before, told afterwards: whatever the provider does then, nobody is signed in here.
-            let live = self.visits.live(&id, credential, audience, now).await?;
-            let grant = sessions.grant(&id, now).await?;
-            sessions.end_shown(&id, live.as_deref(), now).await?;
+            let known = async {
+                let live = self.visits.live(&id, credential, audience, now).await?;
+                Ok::<_, SessionError>((live, sessions.grant(&id, now).await?))
+            };
+            let (live, grant) = match known.await {
+                Ok((live, grant)) => {
+                    sessions.end_shown(&id, live.as_deref(), now).await?;
+                    (live, grant)
+                }
+                // Who cannot be told whose session it was is signed out all the same.
+                Err(error) => {
+                    warn!(error = %error, "cannot look up whose session ends");
+                    sessions.end(&id, now).await?;
+                    (None, None)
+                }
+            };
             // Also of one that is over: the last try may have failed here.
             let label = &id.label();
             self.tell_gates(Over::Session { label }, now).await?;

@@ -172,6 +172,35 @@ fn what_one_machine_ends_the_other_refuses_within_a_second() {
 }
 
 #[test]
+fn who_signs_out_while_redis_is_away_is_out_when_it_is_back() {
+    let redis = RedisServer::with(Some(free_port()), &[]);
+    let url = at_port(redis.port.unwrap());
+    let one = Machine::on(&url);
+    let other = one.beside(&url);
+    let (mut browser, cookie) = one.sign_in("alice@example.com");
+    one.warms_up(&cookie);
+    other.warms_up(&cookie);
+
+    redis.signal("STOP");
+    let out = format!("{}/.pomerium/sign_out", one.configuration.url("app"));
+    let own = [
+        ("Sec-Fetch-Site", "same-origin"),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Sec-Fetch-Dest", "document"),
+    ];
+    let answer = browser.ask("GET", &out, &own, b"");
+    assert_eq!(answer.status, 503, "it cannot be promised: {answer:?}");
+    redis.signal("CONT");
+
+    for machine in [&one, &other] {
+        wait_for("the end", || {
+            (machine.decides(&cookie) == 401).then_some(())
+        });
+    }
+    assert_eq!(one.decides(&cookie), 401);
+}
+
+#[test]
 fn a_network_that_fails_costs_nobody_a_cookie_and_lets_nobody_in() {
     let redis = RedisServer::with(Some(free_port()), &[]);
     let network = TcpProxy::to(redis.port.unwrap());
