@@ -45,11 +45,14 @@ struct Told {
     at: Timestamp,
     grants: [Option<Grant>; ROUTES],
     host: SmallVec<[u8; USUAL_HOST]>,
+    label: SmallVec<[u8; USUAL_LABEL]>,
     lines: Lines,
 }
 
 /// As long as most names of hosts are.
 const USUAL_HOST: usize = 40;
+/// As long as labels of sessions are.
+const USUAL_LABEL: usize = 36;
 
 /// The headers that an application is told.
 #[derive(Clone, Debug)]
@@ -64,6 +67,12 @@ impl IdentityHeaders {
     /// What the rules said then that holds for more than the one request.
     pub fn grants(&self) -> &[Option<Grant>] {
         &self.0.grants
+    }
+
+    /// What the session is called that they are about, if they are about somebody.
+    pub fn session(&self) -> Option<&str> {
+        let label = std::str::from_utf8(&self.0.label).ok();
+        label.filter(|label| !label.is_empty())
     }
 
     /// Each name and its value.
@@ -97,6 +106,7 @@ impl Assertions {
             at: Timestamp::from_seconds(0),
             grants: [None; ROUTES],
             host: SmallVec::new(),
+            label: SmallVec::new(),
             lines: plan.anonymous(),
         };
         Self {
@@ -138,6 +148,7 @@ impl Assertions {
                 at: now,
                 grants: [permit.grant(), None],
                 host: SmallVec::from_slice(host.as_bytes()),
+                label: SmallVec::from_slice(live.session().label.as_bytes()),
                 lines: self.lines(live, host, now)?,
             },
         };

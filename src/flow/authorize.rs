@@ -16,7 +16,7 @@ use crate::{
     assertion::{AssertionError, Assertions},
     clock::{Clock, Timestamp},
     policy::{AccessRequest, ClientKind, Decision, Policy},
-    session::{LiveSession, SessionError},
+    session::SessionError,
     telemetry::{DecisionLine, DecisionLogger},
 };
 
@@ -217,7 +217,12 @@ impl Authorizer {
                 (Verdict::Forward(headers), "allowed")
             }
         };
-        let session = live.map(LiveSession::label);
+        // An allow knows it: there it is no further walk through memory.
+        let told = match &verdict {
+            Verdict::Forward(headers) => headers.session(),
+            Verdict::Challenge(_) | Verdict::Refuse(_) => None,
+        };
+        let session = told.or_else(|| live.map(|live| live.session().label.as_str()));
         self.write(question, &verdict, reason, rule, session, now);
         Ok(Decided {
             verdict,

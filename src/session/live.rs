@@ -16,9 +16,6 @@ use crate::{
     store::Key,
 };
 
-/// The length of nearly every label.
-const LABEL: usize = 36;
-
 /// A session in use.
 #[derive(Debug)]
 #[repr(C)]
@@ -29,8 +26,6 @@ pub struct LiveSession {
     longest_rest: AtomicI64,
     proved_to: AtomicU64,
     notes: Notes,
-    /// The session's, if it has this length: there it is another walk through memory.
-    label: [u8; LABEL],
     pub(super) key: Key,
     pub(super) session: Session,
     pub(super) id: SessionId,
@@ -51,7 +46,6 @@ impl LiveSession {
             longest_rest: AtomicI64::new(0),
             proved_to: AtomicU64::new(0),
             notes: Notes::new(),
-            label: session.label.as_bytes().try_into().unwrap_or([0; LABEL]),
             key: id.key(),
             session,
             id,
@@ -121,14 +115,6 @@ impl LiveSession {
     /// The login.
     pub const fn session(&self) -> &Session {
         &self.session
-    }
-
-    /// What everybody may call it.
-    pub fn label(&self) -> &str {
-        match std::str::from_utf8(&self.label) {
-            Ok(label) if self.label != [0; LABEL] => label,
-            _ => &self.session.label,
-        }
     }
 
     /// The id, for further handles.
