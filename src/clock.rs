@@ -38,6 +38,24 @@ impl Timestamp {
             .unwrap_or_default()
     }
 
+    /// As HTTP has it (RFC 9110 §5.6.7), in UTC; empty beyond the year 9999.
+    pub fn to_http_date(self) -> String {
+        let Ok(at) = OffsetDateTime::from_unix_timestamp(self.0) else {
+            return String::new();
+        };
+        let short = |name: String| name.get(..3).unwrap_or_default().to_owned();
+        format!(
+            "{}, {:02} {} {} {:02}:{:02}:{:02} GMT",
+            short(at.weekday().to_string()),
+            at.day(),
+            short(at.month().to_string()),
+            at.year(),
+            at.hour(),
+            at.minute(),
+            at.second(),
+        )
+    }
+
     /// How long ago `earlier` was; nothing when it lies ahead.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -1,17 +1,13 @@
 //! Answers, as they go out.
 
-use std::{
-    cell::RefCell,
-    io::Write,
-    time::{Duration, SystemTime},
-};
+use std::{cell::RefCell, io::Write};
 
 use actix_web::{
     HttpResponse,
     body::MessageBody,
     http::{
         StatusCode,
-        header::{CONNECTION, CONTENT_LENGTH, DATE, HttpDate, TRANSFER_ENCODING},
+        header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING},
     },
 };
 
@@ -109,7 +105,7 @@ impl<'a> Wire<'a> {
         NOW.with_borrow_mut(|(second, text)| {
             if text.is_empty() || *second != now {
                 *second = now;
-                *text = HttpDate::from(system_time(now)).to_string();
+                *text = now.to_http_date();
             }
             self.out.extend_from_slice(text.as_bytes());
         });
@@ -119,10 +115,4 @@ impl<'a> Wire<'a> {
             Ending::Closes => b"\r\nconnection: close\r\n\r\n",
         });
     }
-}
-
-/// A clock of before 1970 has its dates at their beginning.
-fn system_time(at: Timestamp) -> SystemTime {
-    let seconds = u64::try_from(at.seconds()).unwrap_or_default();
-    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
