@@ -135,13 +135,10 @@ impl Assertions {
         };
         let host = permit.request().host.name();
         let told = match self.find(live, host, now) {
-            Some(known) => {
-                let mut known = Told::clone(&known);
-                if !known.learn(permit.grant()) {
-                    return Ok(IdentityHeaders(Arc::new(known)));
-                }
-                known
-            }
+            Some(known) => match known.with(permit.grant()) {
+                Some(more) => more,
+                None => return Ok(IdentityHeaders(known)),
+            },
             None => Told {
                 by: self.number,
                 keys: self.keyring.signing_number(),
@@ -234,13 +231,15 @@ impl Assertions {
 }
 
 impl Told {
-    /// Takes a further grant, if it is one and there is room for it; whether it did.
-    fn learn(&mut self, grant: Option<Grant>) -> bool {
+    /// The same with a further grant, if it is one and there is room for it.
+    fn with(&self, grant: Option<Grant>) -> Option<Self> {
+        let place = self.grants.iter().position(Option::is_none)?;
         if grant.is_none() || self.grants.contains(&grant) {
-            return false;
+            return None;
         }
-        let place = self.grants.iter_mut().find(|place| place.is_none());
-        place.map(|place| *place = grant).is_some()
+        let mut more = self.clone();
+        *more.grants.get_mut(place)? = grant;
+        Some(more)
     }
 }
 
