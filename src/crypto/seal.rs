@@ -118,7 +118,7 @@ impl Sealer {
         self.key
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(nonce),
-                Aad::from(self.aad(audience)),
+                Aad::from(self.aad(&[audience])),
                 &mut body,
             )
             .map_err(|_| CryptoError::Seal)?;
@@ -128,28 +128,24 @@ impl Sealer {
 
     /// Opens what was sealed for `audience`. Another key is tried only where the one before did not open it.
     pub fn open(&self, audience: &str, sealed: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        std::iter::once(&self.key)
-            .chain(&self.further)
-            .find_map(|key| self.open_with(key, audience, sealed))
-            .ok_or(CryptoError::Open)
+        let mut room = vec![0; sealed.len()];
+        let length = self.open_in(&mut room, &[audience], sealed);
+        room.truncate(length.ok_or(CryptoError::Open)?);
+        Ok(room)
     }
 
     /// Whether the first key has sealed it, so that it opens as long as that key is there.
     pub fn is_fresh(&self, audience: &str, sealed: &[u8]) -> bool {
-        self.open_with(&self.key, audience, sealed).is_some()
+        let mut room = vec![0; sealed.len()];
+        open_with(&self.key, &self.aad(&[audience]), sealed, &mut room).is_some()
     }
 
-    fn open_with(&self, key: &LessSafeKey, audience: &str, sealed: &[u8]) -> Option<Vec<u8>> {
-        let (&version, rest) = sealed.split_first()?;
-        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;
-        if version != VERSION {
-            return None;
-        }
-        let (nonce, mut body) = (Nonce::assume_unique_for_key(*nonce), body.to_vec());
-        let aad = Aad::from(self.aad(audience));
-        let plain = key.open_in_place(nonce, aad, &mut body).ok()?.len();
-        body.truncate(plain);
-        Some(body)
+    /// Opens it at the beginning of `room`; how long it is.
+    fn open_in(&self, room: &mut [u8], audience: &[&str], sealed: &[u8]) -> Option<usize> {
+        let aad = self.aad(audience);
+        std::iter::once(&self.key)
+            .chain(&self.further)
+            .find_map(|key| open_with(key, &aad, sealed, room))
     }
 
     /// How long the text of so many sealed bytes is.
@@ -185,31 +181,13 @@ impl Sealer {
         if length.ok()? != N + OVERHEAD {
             return None;
         }
-        let (&version, rest) = bytes.get(..N + OVERHEAD)?.split_first()?;
-        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;
-        if version != VERSION {
-            return None;
-        }
-        let aad = self.aad_of(audience);
-        let open = |key: &LessSafeKey| {
-            let mut plain = Zeroizing::new([0; MAX_SHORT]);
-            let plain = plain.get_mut(..body.len())?;
-            plain.copy_from_slice(body);
-            let nonce = Nonce::assume_unique_for_key(*nonce);
-            let plain = key.open_in_place(nonce, Aad::from(&aad), plain).ok()?;
-            Some(Zeroizing::new(*plain.first_chunk::<N>()?))
-        };
-        std::iter::once(&self.key)
-            .chain(&self.further)
-            .find_map(open)
+        let mut room = Zeroizing::new([0; MAX_SHORT]);
+        self.open_in(&mut *room, audience, bytes.get(..N + OVERHEAD)?)?;
+        Some(Zeroizing::new(*room.first_chunk::<N>()?))
     }
 
     /// Version and purpose have a known length in front of the audience, so that no boundary can slide.
-    fn aad(&self, audience: &str) -> SmallVec<[u8; USUAL_AAD]> {
-        self.aad_of(&[audience])
-    }
-
-    fn aad_of(&self, audience: &[&str]) -> SmallVec<[u8; USUAL_AAD]> {
+    fn aad(&self, audience: &[&str]) -> SmallVec<[u8; USUAL_AAD]> {
         let purpose = self.purpose.as_str();
         let mut aad = SmallVec::new();
         aad.push(VERSION);
@@ -219,6 +197,20 @@ impl Sealer {
         }
         aad
     }
+}
+
+/// Opens it with one key at the beginning of `room`, which is as long as what is sealed; how long it is.
+fn open_with(key: &LessSafeKey, aad: &[u8], sealed: &[u8], room: &mut [u8]) -> Option<usize> {
+    let (&version, rest) = sealed.split_first()?;
+    let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;
+    if version != VERSION {
+        return None;
+    }
+    let room = room.get_mut(..body.len())?;
+    room.copy_from_slice(body);
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let plain = key.open_in_place(nonce, Aad::from(aad), room).ok()?;
+    Some(plain.len())
 }
 
 /// Makes and checks short proofs (HMAC-SHA-256). The first of its keys proves, the proofs of all hold.
