@@ -96,8 +96,13 @@ pub enum Audience<'a> {
 impl Audience<'_> {
     /// Host names have no blank, so that no two audiences are spelled alike.
     pub(super) fn text(self) -> String {
+        self.words().concat()
+    }
+
+    /// The same, in pieces.
+    const fn words(&self) -> [&str; 3] {
         let (kind, name) = self.parts();
-        [kind, " ", name].concat()
+        [kind, " ", name]
     }
 
     pub(super) const fn parts(&self) -> (&'static str, &str) {
@@ -177,9 +182,8 @@ impl Handles {
 
     /// The session that a handle names, if it was made for this audience.
     pub fn open(&self, handle: &str, audience: Audience<'_>) -> Option<SessionId> {
-        let (kind, name) = audience.parts();
         self.ids
-            .open_short(&[kind, " ", name], handle)
+            .open_short(&audience.words(), handle)
             .map(SessionId)
     }
 }
