@@ -77,11 +77,8 @@ impl Dialect for Original {
 /// `scheme://host[:port]/path[?query]`, where the path is what the client sent: it is cut off first, and so cannot be
 /// taken for a part of the host.
 fn split(url: &str) -> Result<(Scheme, Host, Target), AddressError> {
-    let end = url.bytes().position(|byte| byte == b':');
-    let (scheme, rest) = end
-        .and_then(|end| url.split_at_checked(end))
-        .ok_or(AddressError::Url)?;
-    let rest = rest.strip_prefix("://").ok_or(AddressError::Url)?;
+    let (scheme, rest) = url.split_once(':').ok_or(AddressError::Url)?;
+    let rest = rest.strip_prefix("//").ok_or(AddressError::Url)?;
     let path = rest.find('/').ok_or(AddressError::Url)?;
     let (authority, target) = rest.split_at(path);
     Ok((
