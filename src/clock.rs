@@ -7,7 +7,15 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{
+    OffsetDateTime,
+    format_description::{BorrowedFormatItem, well_known::Rfc3339},
+    macros::format_description,
+};
+
+const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
+    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+);
 
 /// Whole seconds since the epoch (RFC 7519 `NumericDate`, without its fraction).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,20 +48,10 @@ impl Timestamp {
 
     /// As HTTP has it (RFC 9110 §5.6.7), in UTC; empty beyond the year 9999.
     pub fn to_http_date(self) -> String {
-        let Ok(at) = OffsetDateTime::from_unix_timestamp(self.0) else {
-            return String::new();
-        };
-        let short = |name: String| name.get(..3).unwrap_or_default().to_owned();
-        format!(
-            "{}, {:02} {} {} {:02}:{:02}:{:02} GMT",
-            short(at.weekday().to_string()),
-            at.day(),
-            short(at.month().to_string()),
-            at.year(),
-            at.hour(),
-            at.minute(),
-            at.second(),
-        )
+        OffsetDateTime::from_unix_timestamp(self.0)
+            .ok()
+            .and_then(|time| time.format(HTTP_DATE).ok())
+            .unwrap_or_default()
     }
 
     /// How long ago `earlier` was; nothing when it lies ahead.
