@@ -14,7 +14,7 @@ const MAX_VALUE: usize = 8 * 1024;
 pub(super) struct Lines(SmallVec<[u8; USUAL]>);
 
 /// As long as most of them are: these lie where whoever knows them lies.
-const USUAL: usize = 1_280;
+const USUAL: usize = 1_024;
 
 impl Lines {
     fn new<'a>(headers: impl Iterator<Item = (&'a String, String)>) -> Self {

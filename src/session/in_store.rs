@@ -217,16 +217,16 @@ impl SessionStore {
         // Before the session: it is nothing without it.
         let upkeep = self.keep_grant(&id, grant, session.ends, now).await?;
         let live = Arc::new(LiveSession::new(id, session, upkeep, now));
-        let key = live.key;
+        let key = *live.key();
         let mut mark = self.near.mark();
         mark.add(&key);
         for name in &names {
             mark.add(&name.key);
         }
-        if let Some(session) = ending::provider_session(&live.session.identity) {
+        if let Some(session) = ending::provider_session(&live.session().identity) {
             let known = session.known_key();
             // Another session that it has led to may last longer than this one.
-            let until = live.session.ends.max(now + self.longest());
+            let until = live.session().ends.max(now + self.longest());
             self.store.put(known, Vec::new(), until).await?;
         }
         if !self.is_in_cookies() {
@@ -238,10 +238,10 @@ impl SessionStore {
         let live = self.keep(key, live, &mark).unwrap_or_else(|live| live);
         let is_over = self.end_if_ended(&live, &names, now);
         // What was handed over may have ended on its way here, and been heard of before a restart.
-        let parent = ending::parent(&live.session);
+        let parent = ending::parent(live.session());
         if is_over
             || self
-                .ended_in_store(parent.as_slice(), &live.session, now)
+                .ended_in_store(parent.as_slice(), live.session(), now)
                 .await?
         {
             self.remove(key, now).await?;
@@ -251,9 +251,9 @@ impl SessionStore {
 
     /// A session may have ended while it was read or begun: whoever ended it did not find it in memory then.
     fn end_if_ended(&self, live: &LiveSession, names: &[Name], now: Timestamp) -> bool {
-        let has_ended = self.endings.has_ended(names, &live.session);
+        let has_ended = self.endings.has_ended(names, live.session());
         if has_ended {
-            self.cache.pin().insert(live.key, Entry::Ended(now));
+            self.cache.pin().insert(*live.key(), Entry::Ended(now));
         }
         has_ended
     }
@@ -318,7 +318,7 @@ impl SessionStore {
         }
         if now >= self.settings.over_at(seen, live.span) {
             // Whoever was told so stays out, even when the clock is turned back.
-            self.cache.pin().insert(live.key, Entry::Ended(now));
+            self.cache.pin().insert(*live.key(), Entry::Ended(now));
             return false;
         }
         live.use_at(now);
@@ -327,7 +327,7 @@ impl SessionStore {
 
     /// Writes down at once that a session is used: while nothing is remembered, no sweep finds it.
     async fn put_off(&self, live: &LiveSession) {
-        let stored = Timestamp::from_seconds(live.stored_seen.load(Ordering::Relaxed));
+        let stored = Timestamp::from_seconds(live.seldom.stored_seen.load(Ordering::Relaxed));
         let seen = live.seen();
         if seen.since(stored) < SEEN_LAG {
             return;
@@ -337,7 +337,7 @@ impl SessionStore {
             Ok::<(), SessionError>(self.store.renew(vec![record]).await?)
         };
         if let Ok(Ok(())) = timeout(PUT_OFF_LIMIT, told).await {
-            live.stored_seen.store(seen.seconds(), Ordering::Relaxed);
+            live.seldom.stored_seen.store(seen.seconds(), Ordering::Relaxed);
         } else {
             // It counts all the same: that limit is hours long, and the next use tries again.
             warn!("could not write down that a session is used");
@@ -374,7 +374,7 @@ impl SessionStore {
                 self.near.changed(&key);
                 if ending::is_name(&key) {
                     self.drop_live(|live| {
-                        ending::names(&live.session)
+                        ending::names(live.session())
                             .iter()
                             .any(|name| name.key == key)
                     });
@@ -483,7 +483,7 @@ impl SessionStore {
         let over: Vec<Key> = cache
             .iter()
             .filter_map(|(key, entry)| match entry {
-                Entry::Live(live) => Some((key, &live.session)),
+                Entry::Live(live) => Some((key, live.session())),
                 Entry::Ending | Entry::Ended(_) => None,
             })
             .filter(|(_, session)| ending::is_one_of(&ending::names(session), name, now, session))
@@ -739,17 +739,17 @@ impl SessionStore {
     fn record(&self, live: &LiveSession, seen: Timestamp) -> Result<Renewal, SessionError> {
         let record = Record {
             version: VERSION,
-            session: live.session.clone(),
+            session: live.session().clone(),
             seen,
             longest_rest: live.rest(),
             is_granted: live.upkeep.is_granted,
         };
         let value = self
             .keyring
-            .record_sealer(live.id.expose())?
+            .record_sealer(live.id().expose())?
             .seal("session", &postcard::to_stdvec(&record)?)?;
         Ok(Renewal {
-            key: live.id.key(),
+            key: live.id().key(),
             value,
             until: self.settings.over_at(seen, live.span),
         })
@@ -785,7 +785,7 @@ impl SessionStore {
                 Entry::Ending | Entry::Ended(_) => None,
             })
             .filter(|live| {
-                let stored = Timestamp::from_seconds(live.stored_seen.load(Ordering::Relaxed));
+                let stored = Timestamp::from_seconds(live.seldom.stored_seen.load(Ordering::Relaxed));
                 live.seen() > stored && live.seen().since(stored) >= lag
             })
             .map(Arc::clone)
@@ -798,7 +798,7 @@ impl SessionStore {
             .collect::<Result<Vec<_>, _>>()?;
         self.store.renew(records).await?;
         for (live, seen) in used.iter().zip(seen) {
-            live.stored_seen.store(seen.seconds(), Ordering::Relaxed);
+            live.seldom.stored_seen.store(seen.seconds(), Ordering::Relaxed);
         }
         self.note_use(&used).await
     }

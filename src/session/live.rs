@@ -2,7 +2,7 @@
 //!
 //! # Why
 //! Where there are many sessions, a decision costs above all what it fetches from far away in memory. What each decision
-//! looks at stands together at the beginning, and in this order; what is seldom looked at comes behind it.
+//! looks at stands together, and beside that of other sessions; what is seldom looked at lies elsewhere.
 
 use std::{
     sync::atomic::{AtomicI64, AtomicU64, Ordering},
@@ -18,7 +18,6 @@ use crate::{
 
 /// A session in use.
 #[derive(Debug)]
-#[repr(C)]
 pub struct LiveSession {
     pub(super) upkeep: Upkeep,
     pub(super) span: Span,
@@ -26,13 +25,19 @@ pub struct LiveSession {
     longest_rest: AtomicI64,
     proved_to: AtomicU64,
     notes: Notes,
-    pub(super) key: Key,
-    pub(super) session: Session,
-    pub(super) id: SessionId,
-    pub(super) version: u64,
-    pub(super) stored_seen: AtomicI64,
+    pub(super) seldom: Box<Seldom>,
+}
+
+/// What most decisions do without.
+#[derive(Debug)]
+pub(super) struct Seldom {
+    pub key: Key,
+    pub session: Session,
+    pub id: SessionId,
+    pub version: u64,
+    pub stored_seen: AtomicI64,
     /// As the list says.
-    pub(super) listed_seen: AtomicI64,
+    pub listed_seen: AtomicI64,
 }
 
 impl LiveSession {
@@ -46,18 +51,20 @@ impl LiveSession {
             longest_rest: AtomicI64::new(0),
             proved_to: AtomicU64::new(0),
             notes: Notes::new(),
-            key: id.key(),
-            session,
-            id,
-            version: 0,
-            stored_seen: AtomicI64::new(seen),
-            listed_seen: AtomicI64::new(seen),
+            seldom: Box::new(Seldom {
+                key: id.key(),
+                session,
+                id,
+                version: 0,
+                stored_seen: AtomicI64::new(seen),
+                listed_seen: AtomicI64::new(seen),
+            }),
         }
     }
 
     /// The same, with what a store knows of its past.
     pub(super) fn with_past(mut self, version: u64, longest_rest: i64) -> Self {
-        self.version = version;
+        self.seldom.version = version;
         self.longest_rest = AtomicI64::new(longest_rest);
         self
     }
@@ -80,8 +87,9 @@ impl LiveSession {
             stay: Stay::Usual,
             parent: None,
         };
-        let live = Self::new(id, session, Upkeep::default(), now);
-        Ok(Self { key, ..live })
+        let mut live = Self::new(id, session, Upkeep::default(), now);
+        live.seldom.key = key;
+        Ok(live)
     }
 
     /// The same session, about whose owner something was said for the `version`th time.
@@ -91,45 +99,41 @@ impl LiveSession {
         upkeep: Upkeep,
         version: u64,
     ) -> Self {
-        let mut session = self.session.clone();
+        let mut session = self.seldom.session.clone();
         if let Some(identity) = identity {
             session.identity = identity.clone();
         }
         let copied = |of: &AtomicI64| AtomicI64::new(of.load(Ordering::Relaxed));
-        Self {
-            seen: copied(&self.seen),
-            longest_rest: copied(&self.longest_rest),
-            stored_seen: copied(&self.stored_seen),
-            listed_seen: copied(&self.listed_seen),
-            version,
-            ..Self::new(self.id.clone(), session, upkeep, self.seen())
-        }
+        let mut renewed = Self::new(self.seldom.id.clone(), session, upkeep, self.seen());
+        renewed.seldom.stored_seen = copied(&self.seldom.stored_seen);
+        renewed.seldom.listed_seen = copied(&self.seldom.listed_seen);
+        renewed.with_past(version, self.rest())
     }
 
     /// Whether a token speaks for somebody here, of whose login nothing else is known: [`Session::signed_in`] is when the token
     /// was first seen.
     pub fn is_of_token(&self) -> bool {
-        self.key != self.id.key()
+        self.seldom.key != self.seldom.id.key()
     }
 
     /// The login.
     pub const fn session(&self) -> &Session {
-        &self.session
+        &self.seldom.session
     }
 
     /// The id, for further handles.
     pub const fn id(&self) -> &SessionId {
-        &self.id
+        &self.seldom.id
     }
 
     /// What it is found by; names it in caches.
     pub const fn key(&self) -> &Key {
-        &self.key
+        &self.seldom.key
     }
 
     /// Counts what the provider has said of its owner since the login: whatever was made for an earlier one is stale.
     pub const fn version(&self) -> u64 {
-        self.version
+        self.seldom.version
     }
 
     /// What decisions have found out from it.
@@ -143,7 +147,7 @@ impl LiveSession {
         if self.proved_to.load(Ordering::Relaxed) == number {
             return true;
         }
-        let is_proved = proves(&self.session);
+        let is_proved = proves(&self.seldom.session);
         if is_proved {
             self.proved_to.store(number, Ordering::Relaxed);
         }

@@ -63,10 +63,10 @@ impl SessionStore {
         now: Timestamp,
     ) -> Result<Option<Arc<LiveSession>>, SessionError> {
         if !self.is_in_cookies() {
-            return self.find(&live.id, now).await;
+            return self.find(live.id(), now).await;
         }
-        let shown = || Some(live.session.clone());
-        self.find_in(&live.id, Source::Shown(&shown), now).await
+        let shown = || Some(live.session().clone());
+        self.find_in(live.id(), Source::Shown(&shown), now).await
     }
 
     /// Lets another host find a session by its id for a few minutes, where only this browser's cookies hold it.
@@ -75,8 +75,8 @@ impl SessionStore {
             return Ok(());
         }
         let Renewal { value, .. } = self.record(live, now)?;
-        let until = live.session.ends.min(now + TRANSIT);
-        Ok(self.store.put(live.id.transit_key(), value, until).await?)
+        let until = live.session().ends.min(now + TRANSIT);
+        Ok(self.store.put(live.id().transit_key(), value, until).await?)
     }
 
     /// Whether browsers hold the sessions: then none is listed, counted or renewed here.

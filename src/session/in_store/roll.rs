@@ -155,7 +155,7 @@ impl SessionStore {
     /// Writes into the list when sessions were used.
     pub(super) async fn note_use(&self, used: &[Arc<LiveSession>]) -> Result<(), SessionError> {
         let is_due = |live: &&Arc<LiveSession>| {
-            let listed = live.listed_seen.load(Ordering::Relaxed);
+            let listed = live.seldom.listed_seen.load(Ordering::Relaxed);
             live.seen().since(Timestamp::from_seconds(listed)) >= LAG
         };
         let due: Vec<&Arc<LiveSession>> = used.iter().filter(is_due).collect();
@@ -174,7 +174,7 @@ impl SessionStore {
             let renewals = read.iter().filter_map(|(_, renewal)| renewal.clone());
             self.store.renew(renewals.collect()).await?;
             for (live, (seen, _)) in some.iter().zip(&read) {
-                live.listed_seen.store(seen.seconds(), Ordering::Relaxed);
+                live.seldom.listed_seen.store(seen.seconds(), Ordering::Relaxed);
             }
         }
         Ok(())

@@ -216,7 +216,7 @@ impl SessionStore {
         };
         let sealed = async { Ok(self.store.get(grant_key, now).await?) };
         let (seen, mut session, sealed) = if let Some(live) = &known {
-            (live.seen(), live.session.clone(), sealed.await?)
+            (live.seen(), live.session().clone(), sealed.await?)
         } else {
             let record = self.look_up(id, Source::Store, now);
             let (record, sealed) = try_join(record, sealed).await?;
@@ -241,7 +241,7 @@ impl SessionStore {
         };
         let refreshed = self.scheduled(refreshed, id, &session);
         // Another process was told something that has not been heard of here.
-        if known.is_some_and(|live| live.version != refreshed.count) {
+        if known.is_some_and(|live| live.version() != refreshed.count) {
             self.near.changed(&grant_key);
             self.drop_one(key);
         }
