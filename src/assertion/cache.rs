@@ -11,11 +11,10 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Map, Value};
 use smallvec::SmallVec;
 
 use super::{
-    AssertionError, AssertionSettings, claims,
+    AssertionError, AssertionSettings, Description, claims,
     headers::{HeaderPlan, Lines},
 };
 use crate::{
@@ -179,7 +178,7 @@ impl Assertions {
     }
 
     /// What an assertion says of a person, unsigned, for the person.
-    pub fn describe(&self, session: &Session) -> Map<String, Value> {
+    pub fn describe<'a>(&'a self, session: &'a Session) -> Description<'a> {
         claims::person(session, &self.settings)
     }
 

@@ -1,11 +1,15 @@
 //! The claims of an assertion, as Pomerium names them.
 
-use std::time::Duration;
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use serde_json::{Map, Value};
+use serde::Serialize;
 
 use super::{AssertionSettings, IssuerFormat};
-use crate::{clock::Timestamp, identity::Identity, session::Session};
+use crate::{
+    clock::Timestamp,
+    identity::{Email, Identity},
+    session::Session,
+};
 
 /// How long an application may believe an assertion.
 const LIFETIME: Duration = Duration::from_mins(5);
@@ -32,58 +36,77 @@ pub(super) fn told_groups(identity: &Identity) -> (&[String], bool) {
     )
 }
 
+/// Each claim, and what it says.
+pub type Description<'a> = BTreeMap<&'a str, Said<'a>>;
+
+/// What a claim says, as JSON has it. Nothing is copied that is there already: each signature needs one of these.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Said<'a> {
+    /// One text.
+    Text(Cow<'a, str>),
+    /// Several.
+    Texts(&'a [String]),
+    /// A moment, in seconds since 1970.
+    Seconds(i64),
+    /// Yes, or no.
+    Flag(bool),
+}
+
+impl<'a, T: Into<Cow<'a, str>>> From<T> for Said<'a> {
+    fn from(text: T) -> Self {
+        Self::Text(text.into())
+    }
+}
+
 /// The text of one claim: several values are joined by commas.
-pub(super) fn text(identity: &Identity, claim: &str) -> String {
+pub(super) fn text<'a>(identity: &'a Identity, claim: &str) -> Cow<'a, str> {
     match claim {
-        "sub" | "user" => identity.user().to_owned(),
-        "email" => identity
-            .email
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-        "name" => identity.name.clone().unwrap_or_default(),
-        "groups" => told_groups(identity).0.join(","),
-        _ => identity.claims.values(claim).join(","),
+        "sub" | "user" => identity.user().into(),
+        "email" => identity.email.as_ref().map_or("", Email::as_str).into(),
+        "name" => identity.name.as_deref().unwrap_or_default().into(),
+        "groups" => told_groups(identity).0.join(",").into(),
+        _ => identity.claims.values(claim).join(",").into(),
     }
 }
 
 /// Who it is: the part that `/.pomerium/user` shows too.
-pub(super) fn person(session: &Session, settings: &AssertionSettings) -> Map<String, Value> {
+pub(super) fn person<'a>(session: &'a Session, settings: &'a AssertionSettings) -> Description<'a> {
     let identity = &session.identity;
     let (groups, all) = told_groups(identity);
-    let mut claims = Map::new();
-    for further in &settings.claim_headers {
-        claims.insert(further.claim.clone(), text(identity, &further.claim).into());
-    }
+    let further = settings.claim_headers.iter();
+    let mut claims: Description<'a> = further
+        .map(|one| (one.claim.as_str(), text(identity, &one.claim).into()))
+        .collect();
     // Written last, so that no configured claim takes the place of one of these.
-    claims.insert("sub".to_owned(), identity.user().into());
-    claims.insert("user".to_owned(), identity.user().into());
-    claims.insert("email".to_owned(), text(identity, "email").into());
-    claims.insert("name".to_owned(), text(identity, "name").into());
-    claims.insert("groups".to_owned(), groups.to_vec().into());
-    claims.insert("sid".to_owned(), session.label.clone().into());
+    claims.insert("sub", identity.user().into());
+    claims.insert("user", identity.user().into());
+    claims.insert("email", text(identity, "email").into());
+    claims.insert("name", text(identity, "name").into());
+    claims.insert("groups", Said::Texts(groups));
+    claims.insert("sid", session.label.as_str().into());
     if !all {
-        claims.insert("groups_truncated".to_owned(), true.into());
+        claims.insert("groups_truncated", Said::Flag(true));
     }
     claims
 }
 
 /// Everything that is signed for one host, at one time.
-pub(super) fn assertion(
-    session: &Session,
-    host: &str,
-    settings: &AssertionSettings,
+pub(super) fn assertion<'a>(
+    session: &'a Session,
+    host: &'a str,
+    settings: &'a AssertionSettings,
     now: Timestamp,
-) -> Map<String, Value> {
+) -> Description<'a> {
     let mut claims = person(session, settings);
-    let issuer = match settings.issuer {
-        IssuerFormat::HostOnly => host.to_owned(),
-        IssuerFormat::Uri => format!("https://{host}/"),
+    let issuer: Said<'_> = match settings.issuer {
+        IssuerFormat::HostOnly => host.into(),
+        IssuerFormat::Uri => format!("https://{host}/").into(),
     };
-    claims.insert("iss".to_owned(), issuer.into());
-    claims.insert("aud".to_owned(), host.into());
-    claims.insert("jti".to_owned(), uuid::Uuid::new_v4().to_string().into());
-    claims.insert("iat".to_owned(), now.seconds().into());
-    claims.insert("exp".to_owned(), (now + LIFETIME).seconds().into());
+    claims.insert("iss", issuer);
+    claims.insert("aud", host.into());
+    claims.insert("jti", uuid::Uuid::new_v4().to_string().into());
+    claims.insert("iat", Said::Seconds(now.seconds()));
+    claims.insert("exp", Said::Seconds((now + LIFETIME).seconds()));
     claims
 }

@@ -131,13 +131,13 @@ fn members(set: HeaderSet) -> Vec<(String, Source)> {
 fn header_value(identity: &Identity, claim: &str) -> String {
     let values: &[String] = match claim {
         "sub" | "user" | "email" | "name" => {
-            return fit(&escape(&claims::text(identity, claim), false));
+            return fit(escape(&claims::text(identity, claim), false));
         }
         "groups" => claims::told_groups(identity).0,
         _ => identity.claims.values(claim),
     };
     let escaped: Vec<String> = values.iter().map(|value| escape(value, true)).collect();
-    fit(&escaped.join(","))
+    fit(escaped.join(","))
 }
 
 fn escape(text: &str, in_list: bool) -> String {
@@ -163,10 +163,10 @@ fn escape(text: &str, in_list: bool) -> String {
 }
 
 /// A value that no proxy would take is left out whole: half of it would be another value.
-fn fit(value: &str) -> String {
+fn fit(value: String) -> String {
     if value.len() > MAX_VALUE {
         String::new()
     } else {
-        value.to_owned()
+        value
     }
 }

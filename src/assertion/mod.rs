@@ -13,7 +13,10 @@ mod tests;
 
 use thiserror::Error;
 
-pub use self::cache::{Assertions, IdentityHeaders};
+pub use self::{
+    cache::{Assertions, IdentityHeaders},
+    claims::{Description, Said},
+};
 use crate::crypto::CryptoError;
 
 /// Which headers an application gets.

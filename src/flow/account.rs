@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 use super::{Credential, Place, Visit, Visits, wanted};
 use crate::{
     address::Target,
-    assertion::{AssertionError, Assertions},
+    assertion::{AssertionError, Assertions, Description},
     clock::{Clock, Timestamp},
     policy::{AccessRequest, ClientKind, Decision, Policy},
     session::{LiveSession, SessionError, SessionSettings},
@@ -67,7 +65,7 @@ impl Account {
     }
 
     /// What an application is told of the person, unsigned.
-    pub fn describe(&self, profile: &Profile) -> Map<String, Value> {
+    pub fn describe<'a>(&'a self, profile: &'a Profile) -> Description<'a> {
         self.assertions.describe(profile.live.session())
     }
 

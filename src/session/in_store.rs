@@ -337,7 +337,9 @@ impl SessionStore {
             Ok::<(), SessionError>(self.store.renew(vec![record]).await?)
         };
         if let Ok(Ok(())) = timeout(PUT_OFF_LIMIT, told).await {
-            live.seldom.stored_seen.store(seen.seconds(), Ordering::Relaxed);
+            live.seldom
+                .stored_seen
+                .store(seen.seconds(), Ordering::Relaxed);
         } else {
             // It counts all the same: that limit is hours long, and the next use tries again.
             warn!("could not write down that a session is used");
@@ -785,7 +787,8 @@ impl SessionStore {
                 Entry::Ending | Entry::Ended(_) => None,
             })
             .filter(|live| {
-                let stored = Timestamp::from_seconds(live.seldom.stored_seen.load(Ordering::Relaxed));
+                let stored =
+                    Timestamp::from_seconds(live.seldom.stored_seen.load(Ordering::Relaxed));
                 live.seen() > stored && live.seen().since(stored) >= lag
             })
             .map(Arc::clone)
@@ -798,7 +801,9 @@ impl SessionStore {
             .collect::<Result<Vec<_>, _>>()?;
         self.store.renew(records).await?;
         for (live, seen) in used.iter().zip(seen) {
-            live.seldom.stored_seen.store(seen.seconds(), Ordering::Relaxed);
+            live.seldom
+                .stored_seen
+                .store(seen.seconds(), Ordering::Relaxed);
         }
         self.note_use(&used).await
     }

@@ -76,7 +76,10 @@ impl SessionStore {
         }
         let Renewal { value, .. } = self.record(live, now)?;
         let until = live.session().ends.min(now + TRANSIT);
-        Ok(self.store.put(live.id().transit_key(), value, until).await?)
+        Ok(self
+            .store
+            .put(live.id().transit_key(), value, until)
+            .await?)
     }
 
     /// Whether browsers hold the sessions: then none is listed, counted or renewed here.

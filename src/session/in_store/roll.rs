@@ -174,7 +174,9 @@ impl SessionStore {
             let renewals = read.iter().filter_map(|(_, renewal)| renewal.clone());
             self.store.renew(renewals.collect()).await?;
             for (live, (seen, _)) in some.iter().zip(&read) {
-                live.seldom.listed_seen.store(seen.seconds(), Ordering::Relaxed);
+                live.seldom
+                    .listed_seen
+                    .store(seen.seconds(), Ordering::Relaxed);
             }
         }
         Ok(())
