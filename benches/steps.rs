@@ -224,7 +224,7 @@ fn steps(criterion: &mut Criterion) {
         bench.iter(|| log.write(black_box(&entry), now));
     });
     drop(writer);
-    let counted = Metrics::new().decision("nginx", "allow", "allowed");
+    let counted = Metrics::default().decision("nginx", "allow", "allowed");
     criterion.bench_function("count it", |bench| {
         bench.iter(|| counted.inc());
     });

@@ -74,7 +74,7 @@ impl App {
     /// Puts everything together and serves. Fails before anything is served when a part cannot be made.
     pub fn start(settings: &Settings, log: DecisionLogger, clock: Arc<dyn Clock>) -> Result<Self> {
         choose_tls();
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(log.left_out()));
         let audit = Audit::open(
             settings.log.audit.as_deref(),
             &log,

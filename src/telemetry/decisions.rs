@@ -1,8 +1,11 @@
 //! One line for one decision.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, num::NonZeroU32};
 
-use super::{DecisionLog, lines::Lines};
+use super::{
+    Counted, DecisionLog,
+    lines::{Lines, Room},
+};
 use crate::clock::Timestamp;
 
 /// What stands in the line. Never a token, a cookie, a query or a client's address.
@@ -57,19 +60,34 @@ impl DecisionLogger {
         self.lines.clone()
     }
 
+    /// Counts the lines that the log leaves out.
+    pub fn left_out(&self) -> Counted {
+        self.lines.left_out()
+    }
+
     /// Writes one line, if such a decision gets one.
     pub fn write(&self, line: &DecisionLine<'_>, now: Timestamp) {
-        if self.which == DecisionLog::Refusals && line.decision == "allow" {
-            return;
-        }
-        DRAFT.with_borrow_mut(|draft| self.lines.push(draft.compose(line, now)));
+        let is_allow = line.decision == "allow";
+        let one_in = match self.which {
+            DecisionLog::OneIn(many) if is_allow => Some(many),
+            DecisionLog::Refusals if is_allow => return,
+            _ => None,
+        };
+        // Where a reader falls behind, who was refused is heard of longest.
+        let room = if is_allow { Room::Half } else { Room::Whole };
+        DRAFT.with_borrow_mut(|draft| {
+            if one_in.is_none_or(|many| draft.has_turn(many)) {
+                self.lines.push(draft.compose(line, one_in, now), room);
+            }
+        });
     }
 }
 
-/// A line, and the second that was last written out.
+/// A line, the second that was last written out, and how many allows had none since the last that had one.
 struct Draft {
     text: Vec<u8>,
     second: Option<(Timestamp, String)>,
+    skipped: u32,
 }
 
 impl Draft {
@@ -77,11 +95,27 @@ impl Draft {
         Self {
             text: Vec::new(),
             second: None,
+            skipped: u32::MAX,
         }
     }
 
+    /// Whether it is the turn of an allow, of which one in `many` gets a line: first of all the first.
+    const fn has_turn(&mut self, many: NonZeroU32) -> bool {
+        self.skipped = self.skipped.saturating_add(1);
+        let has_turn = self.skipped >= many.get();
+        if has_turn {
+            self.skipped = 0;
+        }
+        has_turn
+    }
+
     /// `{"timestamp":…,"level":"INFO","message":"decided a request",…}`, as the other lines of the log are made.
-    fn compose(&mut self, line: &DecisionLine<'_>, now: Timestamp) -> &[u8] {
+    fn compose(
+        &mut self,
+        line: &DecisionLine<'_>,
+        one_in: Option<NonZeroU32>,
+        now: Timestamp,
+    ) -> &[u8] {
         if self
             .second
             .as_ref()
@@ -115,6 +149,9 @@ impl Draft {
         member(text, b",\"method\":", line.method);
         member(text, b",\"host\":", line.host);
         member(text, b",\"path\":", line.path);
+        if let Some(many) = one_in {
+            text.extend_from_slice(format!(",\"one_in\":{many}").as_bytes());
+        }
         text.extend_from_slice(b"}\n");
         text
     }
@@ -158,7 +195,7 @@ mod tests {
         };
 
         let mut draft = Draft::new();
-        let text = draft.compose(&line, Timestamp::from_seconds(0));
+        let text = draft.compose(&line, None, Timestamp::from_seconds(0));
         let text = std::str::from_utf8(text).unwrap();
 
         assert!(text.ends_with("}\n") && text.matches('\n').count() == 1);
@@ -184,9 +221,9 @@ mod tests {
             path,
         };
         let mut draft = Draft::new();
-        draft.compose(&line("/long/and/longer"), Timestamp::from_seconds(0));
+        draft.compose(&line("/long/and/longer"), None, Timestamp::from_seconds(0));
 
-        let text = draft.compose(&line("/"), Timestamp::from_seconds(1));
+        let text = draft.compose(&line("/"), None, Timestamp::from_seconds(1));
 
         let value: Value = serde_json::from_slice(text).unwrap();
         let expected = json!({

@@ -14,12 +14,32 @@ use std::{
     time::Duration,
 };
 
+use super::Counted;
+
 /// How long lines gather.
 const GATHER: Duration = Duration::from_millis(50);
 /// Bytes that gather at most before they are handed out.
 const ENOUGH: usize = 64 * 1024;
 /// Bytes that wait at most while the reader is slow. Beyond that, lines are left out and counted.
-const WAITING: usize = 4 * 1024 * 1024;
+const WAITING: usize = 8 * 1024 * 1024;
+
+/// How much of what may wait a line finds taken at most, and still goes with it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Room {
+    /// Half of it: for what there is most of.
+    Half,
+    /// All of it.
+    Whole,
+}
+
+impl Room {
+    const fn bytes(self) -> usize {
+        match self {
+            Self::Half => WAITING / 2,
+            Self::Whole => WAITING,
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -33,6 +53,8 @@ struct Shared {
     waiting: Mutex<Waiting>,
     /// There is a first line, or enough of them, or there will be no more.
     changed: Condvar,
+    /// Lines that were left out since the start.
+    left_out: Counted,
 }
 
 impl Shared {
@@ -47,10 +69,11 @@ pub struct Lines(Arc<Shared>);
 
 impl Lines {
     /// Takes a line, its end included; whether there was room.
-    pub(super) fn push(&self, line: &[u8]) -> bool {
+    pub(super) fn push(&self, line: &[u8], room: Room) -> bool {
         let mut waiting = self.0.lock();
-        if waiting.lines.len() + line.len() > WAITING {
+        if waiting.lines.len() + line.len() > room.bytes() {
             waiting.left_out += 1;
+            self.0.left_out.inc();
             return false;
         }
         let before = waiting.lines.len();
@@ -62,12 +85,17 @@ impl Lines {
         }
         true
     }
+
+    /// Counts the lines that are left out.
+    pub(super) fn left_out(&self) -> Counted {
+        self.0.left_out.clone()
+    }
 }
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // What is left out is counted there.
-        self.push(line);
+        self.push(line, Room::Whole);
         Ok(line.len())
     }
 
@@ -166,7 +194,7 @@ mod tests {
         let (lines, writer) = gather(paper.clone());
 
         for number in 0..1_000 {
-            lines.push(format!("{number}\n").as_bytes());
+            lines.push(format!("{number}\n").as_bytes(), Room::Half);
         }
         drop(writer);
 
@@ -177,22 +205,26 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_counted() {
+    fn what_does_not_fit_is_counted_and_what_is_most_gives_way_first() {
         let paper = Paper::default();
         let (lines, writer) = gather(paper.clone());
         // Nobody reads: what is handed out first is under way.
         let held = paper.0.lock().unwrap();
-        lines.push(b"first\n");
+        lines.push(b"first\n", Room::Half);
         while !lines.0.lock().lines.is_empty() {
             thread::yield_now();
         }
 
-        assert!(lines.push(&vec![b'x'; WAITING - 1]));
-        assert!(!lines.push(b"too much\n"));
+        assert!(lines.push(&vec![b'x'; WAITING / 2 - 1], Room::Half));
+        assert!(!lines.push(b"allowed\n", Room::Half));
+        assert!(lines.push(&vec![b'y'; WAITING / 2 - 1], Room::Whole));
+        assert!(!lines.push(b"refused\n", Room::Whole));
+        assert_eq!(lines.left_out().get(), 2);
         drop(held);
         drop(writer);
 
         let written = paper.0.lock().unwrap();
-        assert!(String::from_utf8_lossy(&written[WAITING..]).contains("1 log lines were left out"));
+        let last = String::from_utf8_lossy(&written[WAITING..]);
+        assert!(last.contains("2 log lines were left out"), "{last}");
     }
 }

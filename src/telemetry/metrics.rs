@@ -58,8 +58,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Everything at zero.
-    pub fn new() -> Self {
+    /// Everything at zero, beside the lines that the log leaves out.
+    pub fn new(log_lines_left_out: Counted) -> Self {
         let mut registry = Registry::with_prefix("vestibule");
         let (decisions, logins, logouts) =
             (Family::default(), Family::default(), Family::default());
@@ -114,6 +114,11 @@ impl Metrics {
             "audit_lost",
             "Lines of the audit log that were lost",
             audit_lost.clone(),
+        );
+        registry.register(
+            "log_lines_left_out",
+            "Lines of the log that were left out, because nobody read it fast enough",
+            log_lines_left_out,
         );
         let clock_set_back = Counter::default();
         registry.register(
@@ -190,6 +195,6 @@ impl Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self::new()
+        Self::new(Counter::default())
     }
 }

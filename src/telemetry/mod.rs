@@ -10,7 +10,7 @@ mod lines;
 mod logs;
 mod metrics;
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf};
 
 pub use self::{
     audit::{Act, Actor, Audit, AuditError, AuditEvent},
@@ -38,4 +38,6 @@ pub enum DecisionLog {
     All,
     /// Those that did not allow.
     Refusals,
+    /// Those that did not allow, and one in so many of the others: which says so.
+    OneIn(NonZeroU32),
 }

@@ -430,6 +430,29 @@ fn a_request_id_that_is_not_fit_to_be_shown_is_replaced() {
 }
 
 #[test]
+fn one_in_so_many_allows_can_be_logged_and_every_refusal_is() {
+    let (configuration, _provider, vestibule) =
+        running(&format!("{ROUTES}workers: 1\nlog: {{ decisions: 1/4 }}\n"));
+    let url = |host| format!("{}/", configuration.url(host));
+    for _ in 0..9 {
+        assert_eq!(vestibule.ask_nginx("GET", &url("open"), &[]).status, 202);
+        vestibule.ask_nginx("GET", &url("app"), &[]);
+    }
+
+    let lines = lines(&printed(vestibule));
+
+    let of = |decision: &str| -> Vec<&Value> {
+        let is_one =
+            |line: &&Value| line["message"] == "decided a request" && line["decision"] == decision;
+        lines.iter().filter(is_one).collect()
+    };
+    let (allows, challenges) = (of("allow"), of("challenge"));
+    assert_eq!((allows.len(), challenges.len()), (3, 9));
+    assert!(allows.iter().all(|line| line["one_in"] == 4));
+    assert!(challenges.iter().all(|line| line.get("one_in").is_none()));
+}
+
+#[test]
 fn allows_can_be_left_out_of_the_log() {
     let (configuration, _provider, vestibule) =
         running(&format!("{ROUTES}log: {{ decisions: refusals }}\n"));

@@ -39,12 +39,19 @@ fn level<'a>(item: &Item<'a>) -> Option<&'a str> {
 }
 
 fn decisions(item: &Item<'_>) -> Option<DecisionLog> {
-    match item.text()? {
+    let choice = match item.text()? {
         "all" => Some(DecisionLog::All),
         "refusals" => Some(DecisionLog::Refusals),
-        _ => {
-            item.problem("is no choice of decisions", "write all or refusals");
-            None
+        text => {
+            let many = text.strip_prefix("1/").and_then(|many| many.parse().ok());
+            many.map(DecisionLog::OneIn)
         }
+    };
+    if choice.is_none() {
+        item.problem(
+            "is no choice of decisions",
+            "write all, refusals, or 1/100 for one in 100 of those that were allowed",
+        );
     }
+    choice
 }

@@ -1,6 +1,6 @@
 //! The file that is the contract, to the letter.
 
-use std::{path::Path, time::Duration};
+use std::{num::NonZeroU32, path::Path, time::Duration};
 
 use serde_json::json;
 
@@ -115,6 +115,20 @@ fn assert_is_the_contract(settings: &Settings) {
             audit: None,
         }
     );
+}
+
+#[test]
+fn one_in_so_many_decisions_can_be_written_down() {
+    let of = |choice: &str| {
+        let text = format!("{LEAST}log: {{ decisions: {choice} }}\n");
+        yaml(&text).unwrap().settings.log.decisions
+    };
+
+    assert_eq!(of("refusals"), DecisionLog::Refusals);
+    for many in [1, 100] {
+        let many = NonZeroU32::new(many).unwrap();
+        assert_eq!(of(&format!("1/{many}")), DecisionLog::OneIn(many));
+    }
 }
 
 #[test]

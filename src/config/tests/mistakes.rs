@@ -153,6 +153,10 @@ fn every_kind_of_wrong_value_has_its_problem() {
             "v.yaml:1:19: log.decisions: is no choice",
         ),
         (
+            "log: { decisions: 1/0 }",
+            "v.yaml:1:19: log.decisions: is no choice",
+        ),
+        (
             "trusted_proxies: [10.0.0.1/8]",
             "v.yaml:1:19: trusted_proxies[0]: has address bits",
         ),

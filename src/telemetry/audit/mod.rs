@@ -20,7 +20,10 @@ use tracing::error;
 
 pub use self::event::{Act, Actor, AuditEvent};
 use self::file::FileWriter;
-use super::{DecisionLogger, lines::Lines};
+use super::{
+    DecisionLogger,
+    lines::{Lines, Room},
+};
 use crate::clock::{Clock, Timestamp};
 
 /// The audit log cannot be kept where it shall be.
@@ -89,7 +92,7 @@ impl Audit {
         let text = compose(event, self.0.clock.now());
         let is_taken = match &self.0.output {
             Output::File(writer) => writer.push(text.as_bytes()),
-            Output::Log(lines) => lines.push(text.as_bytes()),
+            Output::Log(lines) => lines.push(text.as_bytes(), Room::Whole),
             #[cfg(test)]
             Output::Paper(paper) => {
                 paper
