@@ -105,9 +105,8 @@ impl Authorizer {
         self.decide(question, &visit, now)
     }
 
-    /// The same, if nobody has to be asked who it is: [`Self::authorize`] asks them. Nothing has happened where this says
-    /// nothing.
-    pub fn authorize_at_once(
+    /// The same, if nobody has to be asked who it is. Nothing has happened where this says nothing.
+    fn authorize_at_once(
         &self,
         question: Question<'_>,
     ) -> Option<Result<Decided, AuthorizeError>> {

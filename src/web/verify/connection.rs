@@ -9,7 +9,7 @@
 //! What one person has sent stands in front of what another sends. After a question that has a body, or that somebody could
 //! think has one, the connection ends with the answer: no byte behind such a head is ever taken for a question.
 
-use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::IpAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -40,7 +40,7 @@ const LINGER_BYTES: usize = 256 * 1024;
 /// Room that a connection keeps for questions, and for answers.
 const ROOM: usize = 8 * 1024;
 /// Questions that are answered one after another before others on the same thread have their turn.
-const IN_A_ROW: u32 = 16;
+const IN_A_ROW: u64 = 16;
 
 /// Why a connection ends.
 enum End {
@@ -66,10 +66,8 @@ struct Connection {
     start: usize,
     layout: Layout,
     output: Vec<u8>,
-    /// Answered since somebody else had a turn.
-    in_a_row: u32,
-    /// Whether nothing has been asked here yet.
-    is_new: bool,
+    /// Questions that were answered.
+    answered: u64,
 }
 
 /// Answers the questions that come on a connection, one after another.
@@ -93,8 +91,7 @@ impl Connection {
             start: 0,
             layout: Layout::default(),
             output: Vec::with_capacity(ROOM),
-            in_a_row: 0,
-            is_new: true,
+            answered: 0,
         })
     }
 
@@ -114,11 +111,9 @@ impl Connection {
             return self.linger().await;
         }
         self.start += self.layout.length();
-        self.is_new = false;
+        self.answered += 1;
         // A question that is there already is answered without waiting for anything, and so would be all that follow.
-        self.in_a_row += 1;
-        if self.in_a_row >= IN_A_ROW {
-            self.in_a_row = 0;
+        if self.answered.is_multiple_of(IN_A_ROW) {
             yield_now().await;
         }
         Ok(())
@@ -137,15 +132,8 @@ impl Connection {
         let head = Head::new(input, &self.layout, self.peer);
         self.output.clear();
         let mut wire = Wire::new(&mut self.output, ending, head.is_head());
-        let later = {
-            let generation = current.load();
-            let decider = generation.decider();
-            let is_answered = decider.answer_at_once(head, &mut wire);
-            (!is_answered).then(|| Arc::clone(decider))
-        };
-        if let Some(decider) = later {
-            decider.answer_later(head, &mut wire).await;
-        }
+        let generation = current.load();
+        generation.decider().answer(head, &mut wire).await;
         wire.ending()
     }
 
@@ -178,7 +166,7 @@ impl Connection {
                 }
                 _ = self.ticks.tick() => {
                     waited += 1;
-                    let most = if is_idle && !self.is_new { IDLE_TICKS } else { HEAD_TICKS };
+                    let most = if is_idle && self.answered > 0 { IDLE_TICKS } else { HEAD_TICKS };
                     // Who has begun to ask is still answered by a process that is about to end.
                     if waited > most || (is_idle && current.is_leaving()) {
                         return Err(End::Over);

@@ -188,30 +188,8 @@ struct Asked<'a> {
 }
 
 impl Decider {
-    /// Answers, if nobody else has to be asked for it; whether it did. Nothing has happened where it did not.
-    fn answer_at_once(&self, head: Head<'_>, wire: &mut Wire<'_>) -> bool {
-        let Some(asker) = self.asker(head) else {
-            self.no_dialect(wire);
-            return true;
-        };
-        let given = self.reference(head);
-        let reference = given.as_str();
-        let decided = match self.read(head, asker) {
-            Ok(read) => match self
-                .authorizer
-                .authorize_at_once(read.question(reference, asker))
-            {
-                Some(decided) => decided.map_err(VerifyError::from),
-                None => return false,
-            },
-            Err(error) => Err(error),
-        };
-        self.respond(decided, asker, reference, wire);
-        true
-    }
-
-    /// Answers, whoever has to be asked for it.
-    async fn answer_later(&self, head: Head<'_>, wire: &mut Wire<'_>) {
+    /// Answers, whoever has to be asked for it. Nearly always nobody has to.
+    async fn answer(&self, head: Head<'_>, wire: &mut Wire<'_>) {
         let Some(asker) = self.asker(head) else {
             return self.no_dialect(wire);
         };
