@@ -106,10 +106,7 @@ impl Authorizer {
     }
 
     /// The same, if nobody has to be asked who it is. Nothing has happened where this says nothing.
-    fn authorize_at_once(
-        &self,
-        question: Question<'_>,
-    ) -> Option<Result<Decided, AuthorizeError>> {
+    fn authorize_at_once(&self, question: Question<'_>) -> Option<Result<Decided, AuthorizeError>> {
         let now = self.clock.now();
         let host = question.request.host.name();
         let visit = match self.rule(question) {

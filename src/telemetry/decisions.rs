@@ -124,18 +124,15 @@ impl Draft {
             self.second = Some((now, now.to_rfc3339()));
         }
         let timestamp = self.second.as_ref().map_or("", |(_, text)| text);
-        let level = if line.decision == "refuse" {
-            "WARN"
-        } else {
-            "INFO"
-        };
         let text = &mut self.text;
         text.clear();
         text.extend_from_slice(b"{\"timestamp\":\"");
         text.extend_from_slice(timestamp.as_bytes());
-        text.extend_from_slice(b"\",\"level\":\"");
-        text.extend_from_slice(level.as_bytes());
-        text.extend_from_slice(b"\",\"message\":\"decided a request\"");
+        text.extend_from_slice(if line.decision == "refuse" {
+            b"\",\"level\":\"WARN\",\"message\":\"decided a request\"".as_slice()
+        } else {
+            b"\",\"level\":\"INFO\",\"message\":\"decided a request\""
+        });
         member(text, b",\"request_id\":", line.request_id);
         member(text, b",\"dialect\":", line.dialect);
         member(text, b",\"decision\":", line.decision);

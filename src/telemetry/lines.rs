@@ -3,8 +3,8 @@
 //! # Why
 //! Whoever logs must not wait for whoever reads. Lines gather in memory, and a thread hands them to the system together,
 //! a moment later. Waking that thread for each line would cost more than the decision that the line is about, so that it
-//! is woken by the first line alone, and then lets others gather; but not more than lie near to the processor, or each
-//! line would travel to memory and back.
+//! is woken by the first line after a silence, and then looks by itself from time to time; and by so many lines as lie near
+//! to the processor, or each would travel to memory and back.
 
 use std::{
     io::{self, Write},
@@ -46,12 +46,14 @@ struct Waiting {
     lines: Vec<u8>,
     left_out: u64,
     is_over: bool,
+    /// Whether the writer waits for the first line, and not for a moment only.
+    is_asleep: bool,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
-    /// There is a first line, or enough of them, or there will be no more.
+    /// There is a first line after a silence, or enough of them, or there will be no more.
     changed: Condvar,
     /// Lines that were left out since the start.
     left_out: Counted,
@@ -79,8 +81,9 @@ impl Lines {
         let before = waiting.lines.len();
         waiting.lines.extend_from_slice(line);
         let after = waiting.lines.len();
+        let is_asleep = mem::take(&mut waiting.is_asleep);
         drop(waiting);
-        if before == 0 || (before < ENOUGH && after >= ENOUGH) {
+        if is_asleep || (before < ENOUGH && after >= ENOUGH) {
             self.0.changed.notify_one();
         }
         true
@@ -128,18 +131,20 @@ pub fn gather(output: impl Write + Send + 'static) -> (Lines, LineWriter) {
 fn write_out(shared: &Shared, mut output: impl Write) {
     let mut lines = Vec::new();
     loop {
-        let waiting = shared
-            .changed
-            .wait_while(shared.lock(), |waiting| {
-                waiting.lines.is_empty() && !waiting.is_over
-            })
-            .unwrap_or_else(PoisonError::into_inner);
         let (mut waiting, _) = shared
             .changed
-            .wait_timeout_while(waiting, GATHER, |waiting| {
+            .wait_timeout_while(shared.lock(), GATHER, |waiting| {
                 waiting.lines.len() < ENOUGH && !waiting.is_over
             })
             .unwrap_or_else(PoisonError::into_inner);
+        if waiting.lines.is_empty() && !waiting.is_over {
+            waiting.is_asleep = true;
+            let is_silent = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.is_over;
+            let woken = shared.changed.wait_while(waiting, is_silent);
+            woken.unwrap_or_else(PoisonError::into_inner).is_asleep = false;
+            // Others gather with the first.
+            continue;
+        }
         let is_over = waiting.is_over;
         let left_out = mem::take(&mut waiting.left_out);
         mem::swap(&mut waiting.lines, &mut lines);
