@@ -170,7 +170,8 @@ fn serve_full(folder: &Path, wish: &Wish) {
         let keyring = Keyring::open(&settings.keys).unwrap();
         let handles = Handles::to(&settings.session.store, &keyring).unwrap();
         fs::write(folder.join("targets"), sign_in(&app, &handles, wish).await).unwrap();
-        println!("listening {}", app.decisions.unwrap().port());
+        let cached = app.sessions().cached();
+        println!("listening {} {cached}", app.decisions.unwrap().port());
         std::future::pending::<()>().await;
         drop(guard);
     });

@@ -18,8 +18,9 @@ use super::Counted;
 
 /// How long lines gather.
 const GATHER: Duration = Duration::from_millis(50);
-/// Bytes that gather at most before they are handed out.
-const ENOUGH: usize = 64 * 1024;
+/// Bytes that gather at most before they are handed out: a pipe of 64 KiB takes them in one go, and what was beyond would
+/// wait for its reader.
+const ENOUGH: usize = 56 * 1024;
 /// Bytes that wait at most while the reader is slow. Beyond that, lines are left out and counted.
 const WAITING: usize = 8 * 1024 * 1024;
 

@@ -116,9 +116,6 @@ pub(super) fn refuse(
         );
     }
     let mut response = HttpResponse::build(status);
-    response
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::VARY, "Cookie, Authorization"));
     // nginx would lose its connection over a body, and who is no proxy of ours is told nothing. The others pass it on.
     if dialect == "nginx" || !matches!(error, VerifyError::Dialect(error) if error.is_forbidden()) {
         return response.finish();

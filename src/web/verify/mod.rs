@@ -364,9 +364,6 @@ impl Decider {
     fn other(&self, reply: Reply, reference: &str) -> Result<HttpResponse, VerifyError> {
         let status = StatusCode::from_u16(reply.status).map_err(|_| VerifyError::Reply)?;
         let mut response = HttpResponse::build(status);
-        response
-            .insert_header((header::CACHE_CONTROL, "no-store"))
-            .insert_header((header::VARY, "Cookie, Authorization"));
         if let Some(location) = &reply.location {
             response.insert_header((header::LOCATION, location.as_str()));
         }

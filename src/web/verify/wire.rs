@@ -7,7 +7,9 @@ use actix_web::{
     body::MessageBody,
     http::{
         StatusCode,
-        header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING},
+        header::{
+            CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TRANSFER_ENCODING, VARY,
+        },
     },
 };
 
@@ -31,10 +33,20 @@ pub(super) struct Wire<'a> {
     is_head: bool,
 }
 
-/// What stands in front of every allow. An answer is for one question alone. It has no body and sets no cookie: nginx would
-/// lose its connection, and no proxy passes cookies on alike.
-const ALLOW: &[u8] = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\ncache-control: no-store\r\n\
-    vary: Cookie, Authorization\r\n";
+/// What stands in front of every allow. It has no body and sets no cookie: nginx would lose its connection, and no proxy
+/// passes cookies on alike.
+const ALLOW: &[u8] = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n";
+/// An answer is for one question alone.
+const FOR_ONE: &[u8] = b"cache-control: no-store\r\nvary: Cookie, Authorization\r\ndate: ";
+/// What is said here, in one way.
+const SAID: [HeaderName; 6] = [
+    CACHE_CONTROL,
+    CONNECTION,
+    CONTENT_LENGTH,
+    DATE,
+    TRANSFER_ENCODING,
+    VARY,
+];
 
 thread_local! {
     /// The second that was last written out.
@@ -81,8 +93,7 @@ impl<'a> Wire<'a> {
         // Writing to memory does not fail.
         let _ = write!(self.out, "content-length: {}\r\n", body.len());
         for (name, value) in head.headers() {
-            // These are said here, in one way.
-            if [CONTENT_LENGTH, CONNECTION, DATE, TRANSFER_ENCODING].contains(name) {
+            if SAID.contains(name) {
                 continue;
             }
             for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
@@ -101,7 +112,7 @@ impl<'a> Wire<'a> {
     }
 
     fn end(&mut self, now: Timestamp) {
-        self.out.extend_from_slice(b"date: ");
+        self.out.extend_from_slice(FOR_ONE);
         NOW.with_borrow_mut(|(second, text)| {
             if text.is_empty() || *second != now {
                 *second = now;
