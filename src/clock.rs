@@ -23,6 +23,9 @@ const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// After all others: no clock comes to it.
+    pub const NEVER: Self = Self(i64::MAX);
+
     /// A time that came from elsewhere as seconds since the epoch.
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds)

@@ -313,7 +313,7 @@ impl SessionStore {
     /// Puts its idle limit off, unless it is over.
     fn use_at(&self, live: &LiveSession, now: Timestamp) -> bool {
         let seen = live.seen();
-        if live.upkeep.lapses.is_some_and(|at| at <= now) {
+        if live.has_lapsed(now) {
             return false;
         }
         if now >= self.settings.over_at(seen, live.span) {
@@ -744,7 +744,7 @@ impl SessionStore {
             session: live.session().clone(),
             seen,
             longest_rest: live.rest(),
-            is_granted: live.upkeep.is_granted,
+            is_granted: live.seldom.is_granted,
         };
         let value = self
             .keyring

@@ -19,14 +19,17 @@ use crate::{
 /// A session in use.
 #[derive(Debug)]
 pub struct LiveSession {
-    pub(super) upkeep: Upkeep,
+    /// From when on it does not count, unless its provider says something more.
+    lapses: Timestamp,
     pub(super) span: Span,
     seen: AtomicI64,
-    longest_rest: AtomicI64,
     proved_to: AtomicU64,
     notes: Notes,
     pub(super) seldom: Box<Seldom>,
 }
+
+/// With the counters in front of it a session in use fills two lines of a processor's memory, and begins with one.
+const _: () = assert!(size_of::<LiveSession>() <= 128 - 2 * size_of::<usize>());
 
 /// What most decisions do without.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub(super) struct Seldom {
     pub session: Session,
     pub id: SessionId,
     pub version: u64,
+    pub is_granted: bool,
+    longest_rest: AtomicI64,
     pub stored_seen: AtomicI64,
     /// As the list says.
     pub listed_seen: AtomicI64,
@@ -45,10 +50,9 @@ impl LiveSession {
     pub(super) fn new(id: SessionId, session: Session, upkeep: Upkeep, seen: Timestamp) -> Self {
         let seen = seen.seconds();
         Self {
-            upkeep,
+            lapses: upkeep.lapses.unwrap_or(Timestamp::NEVER),
             span: session.span(),
             seen: AtomicI64::new(seen),
-            longest_rest: AtomicI64::new(0),
             proved_to: AtomicU64::new(0),
             notes: Notes::new(),
             seldom: Box::new(Seldom {
@@ -56,6 +60,8 @@ impl LiveSession {
                 session,
                 id,
                 version: 0,
+                is_granted: upkeep.is_granted,
+                longest_rest: AtomicI64::new(0),
                 stored_seen: AtomicI64::new(seen),
                 listed_seen: AtomicI64::new(seen),
             }),
@@ -65,7 +71,7 @@ impl LiveSession {
     /// The same, with what a store knows of its past.
     pub(super) fn with_past(mut self, version: u64, longest_rest: i64) -> Self {
         self.seldom.version = version;
-        self.longest_rest = AtomicI64::new(longest_rest);
+        self.seldom.longest_rest = AtomicI64::new(longest_rest);
         self
     }
 
@@ -166,7 +172,12 @@ impl LiveSession {
 
     /// The same, in seconds.
     pub(super) fn rest(&self) -> i64 {
-        self.longest_rest.load(Ordering::Relaxed)
+        self.seldom.longest_rest.load(Ordering::Relaxed)
+    }
+
+    /// Whether its provider has said nothing for too long.
+    pub(super) fn has_lapsed(&self, now: Timestamp) -> bool {
+        self.lapses <= now
     }
 
     /// Somebody uses it. A clock that was turned back puts nothing off.
@@ -178,8 +189,8 @@ impl LiveSession {
         }
         // First the rest, then the use that ended it: whoever sees the use sees the rest.
         let rest = now.seconds().saturating_sub(before);
-        if rest > self.longest_rest.load(Ordering::Relaxed) {
-            self.longest_rest.fetch_max(rest, Ordering::Relaxed);
+        if rest > self.rest() {
+            self.seldom.longest_rest.fetch_max(rest, Ordering::Relaxed);
         }
         self.seen.fetch_max(now.seconds(), Ordering::Release);
     }

@@ -30,7 +30,7 @@ type Note = Arc<dyn Any + Send + Sync>;
 #[derive(Default)]
 struct Values {
     latest: Option<Note>,
-    earlier: Vec<Note>,
+    earlier: Box<[Note]>,
 }
 
 impl Values {
@@ -40,13 +40,9 @@ impl Values {
 }
 
 impl Notes {
-    pub(super) const fn new() -> Self {
-        let values = Values {
-            latest: None,
-            earlier: Vec::new(),
-        };
+    pub(super) fn new() -> Self {
         Self {
-            values: RwLock::new(values),
+            values: RwLock::default(),
             until: AtomicI64::new(i64::MIN),
         }
     }
