@@ -32,7 +32,7 @@ use super::{
     Beginning, Session, SessionBounds, SessionError, SessionId, SessionSettings, Whose,
     ending::{self, Endings, Name},
     lifetime::Longest,
-    listing::Listing,
+    listing::{self, Listing},
     live::LiveSession,
     near::{Mark, Near},
     refreshed::Agenda,
@@ -372,6 +372,8 @@ impl SessionStore {
     /// Forgets what somebody else has changed.
     pub fn changed(&self, change: Change) {
         match change {
+            // What a list holds is not remembered; each login changes several, and Redis reports them to who did it too.
+            Change::Key(key) if listing::is_list(&key) => {}
             Change::Key(key) => {
                 self.near.changed(&key);
                 if ending::is_name(&key) {

@@ -97,6 +97,11 @@ impl Selection<'_> {
     }
 }
 
+/// Whether a key of the store is a list's.
+pub(super) fn is_list(key: &Key) -> bool {
+    key.as_bytes().first() == Some(&SET)
+}
+
 /// A session as a list shows it, and as it lies in the store beside the session itself, sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {

@@ -128,6 +128,18 @@ async fn an_end_is_one_of_who_signed_in_where_the_clock_is_ahead_and_not_of_who_
 }
 
 #[tokio::test]
+async fn a_session_is_remembered_as_it_begins() {
+    let server = RedisServer::start();
+    let machine = Machine::on(&server).await;
+    for number in 0..50 {
+        let someone = identity(&format!("u-{number}"));
+        machine.sessions.begin(someone, START).await.unwrap();
+    }
+
+    assert_eq!(machine.sessions.cached(), 50);
+}
+
+#[tokio::test]
 async fn a_warm_session_asks_redis_nothing() {
     let server = RedisServer::start();
     let machine = Machine::on(&server).await;
