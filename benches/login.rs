@@ -104,7 +104,7 @@ fn serve(folder: &std::path::Path) -> u16 {
                 is_demo: false,
             };
             accounts.add(account, SystemClock.now()).unwrap();
-            let (lines, _writer) = gather(io::sink());
+            let (lines, _writer) = gather(io::sink()).unwrap();
             let log = DecisionLogger::new(lines, DecisionLog::All);
             let app = App::start(&settings, log, Arc::new(SystemClock)).unwrap();
             sender.send(app.pages.port()).unwrap();

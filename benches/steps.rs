@@ -207,7 +207,7 @@ fn steps(criterion: &mut Criterion) {
     criterion.bench_function("sign an assertion", |bench| {
         bench.iter(|| parts.assertions.token(&permit, live, now).unwrap());
     });
-    let (lines, writer) = gather(io::sink());
+    let (lines, writer) = gather(io::sink()).unwrap();
     let log = DecisionLogger::new(lines, DecisionLog::All);
     let entry = DecisionLine {
         request_id: "0123456789abcdef0123456789abcdef",

@@ -116,17 +116,18 @@ pub struct LineWriter {
 }
 
 /// Lines that go to `output`, until the writer goes.
-pub fn gather(output: impl Write + Send + 'static) -> (Lines, LineWriter) {
+pub fn gather(output: impl Write + Send + 'static) -> io::Result<(Lines, LineWriter)> {
     let shared = Arc::new(Shared::default());
     let theirs = Arc::clone(&shared);
-    let thread = thread::spawn(move || write_out(&theirs, output));
-    (
+    let write = move || write_out(&theirs, output);
+    let thread = thread::Builder::new().name("log".to_owned()).spawn(write)?;
+    Ok((
         Lines(Arc::clone(&shared)),
         LineWriter {
             shared,
             thread: Some(thread),
         },
-    )
+    ))
 }
 
 fn write_out(shared: &Shared, mut output: impl Write) {
@@ -197,7 +198,7 @@ mod tests {
     #[test]
     fn every_line_is_written_before_the_writer_goes() {
         let paper = Paper::default();
-        let (lines, writer) = gather(paper.clone());
+        let (lines, writer) = gather(paper.clone()).unwrap();
 
         for number in 0..1_000 {
             lines.push(format!("{number}\n").as_bytes(), Room::Half);
@@ -213,7 +214,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_counted_and_what_is_most_gives_way_first() {
         let paper = Paper::default();
-        let (lines, writer) = gather(paper.clone());
+        let (lines, writer) = gather(paper.clone()).unwrap();
         // Nobody reads: what is handed out first is under way.
         let held = paper.0.lock().unwrap();
         lines.push(b"first\n", Room::Half);

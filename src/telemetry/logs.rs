@@ -16,6 +16,9 @@ pub enum LogError {
     /// The level is none.
     #[error("unknown log level")]
     Level(#[from] tracing_subscriber::filter::ParseError),
+    /// Nobody can write the lines out.
+    #[error("cannot start the thread that writes the log")]
+    Thread(#[from] io::Error),
     /// Somebody logs already.
     #[error("logging was started twice")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
@@ -42,7 +45,7 @@ pub fn start_to(
     settings: &LogSettings,
     output: impl Write + Send + 'static,
 ) -> Result<(Logs, LineWriter), LogError> {
-    let (lines, writer) = lines::gather(output);
+    let (lines, writer) = lines::gather(output)?;
     let filter = EnvFilter::try_new(format!("warn,vestibule={}", settings.level))?;
     let theirs = lines.clone();
     let layer = fmt::layer()

@@ -174,7 +174,7 @@ fn authorizer(
         issuer: IssuerFormat::HostOnly,
     };
     let assertions = Arc::new(Assertions::new(Arc::clone(keyring), settings));
-    let (lines, writer) = gather(io::sink());
+    let (lines, writer) = gather(io::sink()).unwrap();
     let log = DecisionLogger::new(lines, DecisionLog::All);
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
     let authorizer = Authorizer::new(policy, visits, None, assertions, log, clock);

@@ -41,7 +41,7 @@ impl Serving {
         let (started, ready) = mpsc::channel();
         let thread = thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let (lines, _writer) = gather(io::sink());
+                let (lines, _writer) = gather(io::sink()).unwrap();
                 let log = DecisionLogger::new(lines, DecisionLog::All);
                 let app = App::start(&settings, log, clock).unwrap();
                 started.send(()).unwrap();
