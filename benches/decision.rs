@@ -21,7 +21,16 @@
     reason = "its arguments are those of a script"
 )]
 
-use std::{collections::HashMap, env, fmt::Write, fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    env,
+    fmt::Write,
+    fs::{self, File},
+    io::{self, BufWriter},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_web::{
     App as Actix, HttpResponse, HttpServer,
@@ -169,7 +178,8 @@ fn serve_full(folder: &Path, wish: &Wish) {
         let app = App::start(settings, log, Arc::new(SystemClock)).unwrap();
         let keyring = Keyring::open(&settings.keys).unwrap();
         let handles = Handles::to(&settings.session.store, &keyring).unwrap();
-        fs::write(folder.join("targets"), sign_in(&app, &handles, wish).await).unwrap();
+        let targets = BufWriter::new(File::create(folder.join("targets")).unwrap());
+        sign_in(&app, &handles, wish, targets).await;
         let cached = app.sessions().cached();
         println!("listening {} {cached}", app.decisions.unwrap().port());
         std::future::pending::<()>().await;
@@ -177,8 +187,9 @@ fn serve_full(folder: &Path, wish: &Wish) {
     });
 }
 
-/// Logs people in beforehand, without a browser: a line for each, with the host and the cookie.
-async fn sign_in(app: &App, handles: &Handles, wish: &Wish) -> String {
+/// Logs people in beforehand, without a browser: a line for each, with the host and the cookie. The lines do not stay in memory,
+/// whose size is measured.
+async fn sign_in(app: &App, handles: &Handles, wish: &Wish, mut targets: impl io::Write) {
     let sessions = &app.sessions();
     if wish.store == "cookie" {
         // The first one finds that nothing is known of sessions that have ended, and no session of that second counts.
@@ -192,14 +203,13 @@ async fn sign_in(app: &App, handles: &Handles, wish: &Wish) -> String {
             (number, live.unwrap())
         })
         .buffer_unordered(AT_ONCE);
-    let mut targets = String::new();
     let mut begun = std::pin::pin!(begun);
     while let Some((number, live)) = begun.next().await {
         let host = host(number % wish.routes);
         let handle = handles.give(&live, Audience::Host(&host)).unwrap();
         writeln!(targets, "{host} {handle}").unwrap();
     }
-    targets
+    targets.flush().unwrap();
 }
 
 fn someone(number: usize) -> Identity {

@@ -347,11 +347,11 @@ mod tests {
             assert!(!is_met(&session(0, &claims)), "{claims}");
         }
         let told = Session {
-            parent: Some(Parent {
+            parent: Some(Box::new(Parent {
                 authenticate: "https://auth.example.com".to_owned(),
                 label: "l".to_owned(),
                 ends: NOW,
-            }),
+            })),
             ..session(0, &json!({}))
         };
         assert!(!is_met(&told), "nobody said when it was");

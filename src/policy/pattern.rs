@@ -151,7 +151,7 @@ impl Wildcard {
         &self.tail
     }
 
-    fn matches(&self, host: &Host) -> bool {
+    pub(super) fn matches(&self, host: &Host) -> bool {
         let mut labels = host.name().split('.');
         self.port == host.port()
             && self

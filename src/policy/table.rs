@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
+use smallvec::SmallVec;
 
 use super::{pattern::HostPattern, problem::Report, route::Route};
 use crate::address::Host;
@@ -15,15 +16,18 @@ use crate::address::Host;
 #[derive(Debug)]
 pub(super) struct RouteTable {
     routes: Box<[Route]>,
-    exact: HashMap<Host, Vec<usize>, RandomState>,
-    by_tail: HashMap<Box<str>, Vec<usize>, RandomState>,
+    exact: HashMap<Host, Positions, RandomState>,
+    by_tail: HashMap<Box<str>, Positions, RandomState>,
 }
+
+/// Places in the order of the configuration. Most hosts have one or two routes: these lie where the host is found.
+type Positions = SmallVec<[usize; 2]>;
 
 impl RouteTable {
     /// Takes routes in the order of the configuration.
     pub(super) fn new(routes: Vec<Route>) -> Self {
-        let mut exact: HashMap<Host, Vec<usize>, RandomState> = HashMap::default();
-        let mut by_tail: HashMap<Box<str>, Vec<usize>, RandomState> = HashMap::default();
+        let mut exact: HashMap<Host, Positions, RandomState> = HashMap::default();
+        let mut by_tail: HashMap<Box<str>, Positions, RandomState> = HashMap::default();
         for (position, route) in routes.iter().enumerate() {
             let positions = match route.host() {
                 HostPattern::Exact(host) => exact.entry(host.clone()).or_default(),
@@ -47,9 +51,11 @@ impl RouteTable {
 
     /// The first route that is about `host` and that `accept` takes.
     pub(super) fn first(&self, host: &Host, accept: impl Fn(&Route) -> bool) -> Option<&Route> {
-        let exact = self.exact.get(host).map(Vec::as_slice);
-        self.earliest(exact, host.name(), |route| {
-            route.host().matches(host) && accept(route)
+        let exact = self.exact.get(host).map(SmallVec::as_slice);
+        self.earliest(exact, host.name(), |route| match route.host() {
+            // It is on the list of this very host.
+            HostPattern::Exact(_) => accept(route),
+            HostPattern::Wildcard(wildcard) => wildcard.matches(host) && accept(route),
         })
     }
 
@@ -58,7 +64,7 @@ impl RouteTable {
         for route in &self.routes {
             let name = &*route.host().name();
             let exact = match route.host() {
-                HostPattern::Exact(host) => self.exact.get(host).map(Vec::as_slice),
+                HostPattern::Exact(host) => self.exact.get(host).map(SmallVec::as_slice),
                 HostPattern::Wildcard(_) => None,
             };
             let earlier = self.earliest(exact, name, |earlier| {

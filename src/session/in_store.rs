@@ -199,7 +199,7 @@ impl SessionStore {
             signed_in: now,
             ends: parent.as_ref().map_or(ends, |parent| ends.min(parent.ends)),
             stay,
-            parent,
+            parent: parent.map(Box::new),
         };
         // Whoever signs in again in the second in which their sessions ended has done so afterwards.
         let names = ending::names(&session);

@@ -56,7 +56,7 @@ pub struct Session {
     /// Whether its owner has asked to stay signed in.
     pub stay: Stay,
     /// The session at a remote authenticate side that it comes from; none where the login happened here.
-    pub parent: Option<Parent>,
+    pub parent: Option<Box<Parent>>,
 }
 
 /// A session on the side where people log in, as a gate elsewhere knows it.
