@@ -168,9 +168,11 @@ fn an_answer_says_how_long_it_is_and_what_becomes_of_the_connection() {
             .insert_header(("x-a", "b"))
             .insert_header(("connection", "upgrade"))
             .insert_header(("content-length", "99"))
+            .insert_header(("cache-control", "public"))
             .body("no")
     };
-    let head = "HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\nx-a: b\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    let head = "HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\nx-a: b\r\ncache-control: no-store\r\n\
+        vary: Cookie, Authorization\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
 
     assert_eq!(
         written(response(), Ending::Stays, false),
